@@ -1,0 +1,296 @@
+"""forewarn.yaml -> typed settings.
+
+Belongs here: the shape of the settings, their defaults, and messages that name the key and the mend.
+Does not belong here: anything that reads a source, opens the warehouse or knows about Dagster.
+
+Any string may hold ``${NAME}`` or ``${NAME:-default}``: it is filled from the environment, which is the only place
+where secrets live. Paths are relative to the folder of the settings file.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from datetime import date, datetime, time, timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
+
+import yaml
+from pydantic import Field, ValidationError, model_validator
+
+from features.names import Name, Zone
+from features.options import Options
+from features.signals import Signal
+from forecasting.options import ForecastingOptions
+from reports.services import Service
+from reports.ticket_policy import TicketPolicy
+from reports.working_time import WorkingHours
+
+SAMPLE = Path(__file__).resolve().parent.parent / "data" / "sample" / "forewarn.yaml"
+ENVIRONMENT = re.compile(r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}")
+
+
+class SettingsError(Exception):
+    """The settings are unusable; the message is one line that names the key and the mend."""
+
+
+# ---------------------------------------------------------------------------------------------------------- sources
+
+
+class MetricFiles(Options):
+    """Long-format Parquet or CSV: one sample a row; columns that are not mapped become labels."""
+
+    name: Name = Field(description="names the source in messages; also its value where the files have no source column")
+    type: Literal["files"] = "files"
+    paths: list[str] = Field(min_length=1, description="files or globs, relative to the settings file")
+    columns: dict[Literal["source", "entity", "metric", "ts", "value", "unit"], str] = Field(
+        default_factory=dict, description="canonical name -> column in the files, where they differ"
+    )
+    time_zone: Zone | None = Field(
+        default=None, description="zone of time stamps that carry none; without it they are refused"
+    )
+
+
+IncidentColumn = Literal[
+    "source", "incident_id", "title", "service", "entity", "team", "category", "severity", "priority", "state",
+    "started_at", "detected_at", "created_at", "acknowledged_at", "mitigated_at", "resolved_at", "closed_at",
+    "cancelled_at", "updated_at", "reopen_count", "reassignment_count", "is_predicted",
+]  # fmt: skip
+EventColumn = Literal["source", "incident_id", "event_no", "at", "state", "team", "assignee"]
+
+
+class IncidentEventFiles(Options):
+    """Status changes of the incidents, one a row."""
+
+    paths: list[str] = Field(min_length=1)
+    columns: dict[EventColumn, str] = Field(default_factory=dict)
+
+
+class IncidentFiles(Options):
+    """One incident a row, and optionally their status changes."""
+
+    name: Name
+    type: Literal["files"] = "files"
+    paths: list[str] = Field(min_length=1)
+    columns: dict[IncidentColumn, str] = Field(
+        default_factory=dict, description="canonical name -> column in the files, where they differ"
+    )
+    time_zone: Zone | None = None
+    events: IncidentEventFiles | None = None
+
+
+class Sources(Options):
+    metrics: list[MetricFiles] = Field(default_factory=list)
+    incidents: list[IncidentFiles] = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _named_once(self) -> Sources:
+        for kind in (self.metrics, self.incidents):
+            names = [source.name for source in kind]
+            if twice := {name for name in names if names.count(name) > 1}:
+                raise ValueError(f"two sources are called {sorted(twice)[0]!r}; give each its own name")
+        return self
+
+
+# ------------------------------------------------------------------------------------------- signals and the rest
+
+
+class Signals(Options):
+    presets: list[str] = Field(default_factory=list, description="names of presets, see data/presets")
+    own: list[Signal] = Field(default_factory=list)
+
+
+class Outbox(Options):
+    """The embedded tracker: a folder of Markdown files."""
+
+    type: Literal["outbox"] = "outbox"
+    name: Name = "outbox"
+    folder: str | None = Field(default=None, description="default: tickets/ under the storage root")
+
+
+class Tickets(Options):
+    policy: TicketPolicy = TicketPolicy()
+    trackers: list[Outbox] = Field(default_factory=lambda: [Outbox()])
+
+
+class Calendar(Options):
+    time_zone: Zone = Field(default="UTC", description="the schedule's zone; a night is cut at its midnight")
+    nightly_at: time = time(2, 30)
+    working_hours: WorkingHours = WorkingHours()
+    holidays: list[date] = Field(default_factory=list)
+    first_night: date = Field(
+        default=date(2024, 1, 1), description="the first partition; data before it may still be history"
+    )
+    as_of: date | None = Field(
+        default=None, description="the night to run when none is named; for archives. Default: today"
+    )
+
+
+class Retention(Options):
+    raw_days: Annotated[int, Field(ge=8)] = 35
+    hourly_days: Annotated[int, Field(ge=35)] = 400
+    forecast_days: Annotated[int, Field(ge=1)] = 90
+
+
+class Storage(Options):
+    root: str = Field(
+        default="run", description="folder of the warehouse and all other output, relative to the settings file"
+    )
+    memory_limit: str = Field(
+        default="1GiB", pattern=r"^\d+(\.\d+)?\s?(MiB|GiB|MB|GB)$", description="of DuckDB; it spills beyond"
+    )
+    retention: Retention = Retention()
+
+
+class Settings(Options):
+    """The whole of forewarn.yaml."""
+
+    version: Literal[1] = 1
+    sources: Sources = Sources()
+    signals: Signals = Signals()
+    services: list[Service] = Field(default_factory=list)
+    tickets: Tickets = Tickets()
+    calendar: Calendar = Calendar()
+    storage: Storage = Storage()
+    forecasting: ForecastingOptions = ForecastingOptions()
+
+    _folder: Path = Path()
+
+    @property
+    def folder(self) -> Path:
+        """What relative paths are relative to."""
+        return self._folder
+
+    def path(self, relative: str) -> Path:
+        return (self._folder / Path(relative).expanduser()).resolve()
+
+    @property
+    def root(self) -> Path:
+        return self.path(self.storage.root)
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.calendar.time_zone)
+
+
+# ---------------------------------------------------------------------------------------------------------- loading
+
+
+def _fill(value: Any, key: str) -> Any:
+    if isinstance(value, dict):
+        return {k: _fill(v, f"{key}.{k}" if key else str(k)) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_fill(v, f"{key}[{i}]") for i, v in enumerate(value)]
+    if not isinstance(value, str):
+        return value
+
+    def from_environment(match: re.Match[str]) -> str:
+        found = os.environ.get(match["name"], match["default"])
+        if found is None:
+            raise SettingsError(f"{key}: the environment variable {match['name']} is not set; set it or give a default")
+        return found
+
+    return ENVIRONMENT.sub(from_environment, value)
+
+
+def _explain(error: ValidationError) -> str:
+    """The first fault in one line: its key as written in the file, what is wrong, and how many more there are."""
+    first, *more = error.errors(include_url=False)
+    key = ""
+    for part in first["loc"]:
+        if isinstance(part, int):
+            key += f"[{part}]"
+        elif part not in ("ConstantLimit", "SeriesLimit", "PastLimit"):
+            key += f".{part}" if key else str(part)
+    said = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "extra_forbidden":
+        said = "unknown key; remove it or correct its spelling"
+    rest = f" (and {len(more)} more)" if more else ""
+    return f"{key or 'settings'}: {said}{rest}"
+
+
+def parse(text: str, folder: Path, name: str = "settings") -> Settings:
+    """Read settings from YAML text.
+
+    Raises:
+        SettingsError: one line that names file, key and mend.
+    """
+    try:
+        content = yaml.safe_load(text) or {}
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" line {mark.line + 1}" if mark else ""
+        raise SettingsError(f"{name}{where}: not valid YAML: {getattr(error, 'problem', error)}") from error
+    if not isinstance(content, dict):
+        raise SettingsError(f"{name}: expected a mapping with keys such as sources and signals")
+    try:
+        settings = Settings.model_validate(_fill(content, ""))
+    except ValidationError as error:
+        raise SettingsError(f"{name}: {_explain(error)}") from error
+    except SettingsError as error:
+        raise SettingsError(f"{name}: {error}") from error
+    settings._folder = folder
+    return settings
+
+
+def load(path: Path | None = None) -> Settings:
+    """Settings from `path`, else ``$FOREWARN_CONFIG``, else the sample fleet's."""
+    named = path or (Path(os.environ["FOREWARN_CONFIG"]) if os.environ.get("FOREWARN_CONFIG") else SAMPLE)
+    try:
+        text = named.read_text(encoding="utf-8")
+    except OSError as error:
+        raise SettingsError(
+            f"{named}: cannot be read ({error.strerror}); name a settings file with --config"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{named}: is not UTF-8 text; save it as UTF-8") from error
+    return parse(text, named.resolve().parent, str(named))
+
+
+def is_sample(settings: Settings) -> bool:
+    return settings.folder == SAMPLE.parent
+
+
+# ------------------------------------------------------------------------------------------------------------ as_of
+
+
+def cut(night: date, zone: ZoneInfo) -> datetime:
+    """The night's cut: midnight in the schedule's zone, floored to the UTC hour. Naive UTC."""
+    midnight = datetime.combine(night, time(), zone)
+    return midnight.astimezone(ZoneInfo("UTC")).replace(minute=0, second=0, microsecond=0, tzinfo=None)
+
+
+def night_of(text: str | None, settings: Settings, today: date | None = None) -> date:
+    """The night named by ``--as-of``: a date, or the exact time of its cut; else the settings' own; else today.
+
+    Raises:
+        SettingsError: not a date, or a time that is not a night's cut.
+    """
+    if text is None:
+        return settings.calendar.as_of or today or datetime.now(settings.zone).date()
+    try:
+        return _not_before_first(date.fromisoformat(text), settings)
+    except ValueError:
+        pass
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise SettingsError(f"--as-of {text!r}: not a date; write it as 2026-05-31") from error
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo("UTC"))
+    utc = moment.astimezone(ZoneInfo("UTC")).replace(tzinfo=None)
+    local = moment.astimezone(settings.zone).date()
+    for night in (local, local + timedelta(days=1)):
+        if cut(night, settings.zone) == utc:
+            return _not_before_first(night, settings)
+    raise SettingsError(
+        f"--as-of {text!r}: a night is cut at midnight in {settings.calendar.time_zone}; name the date alone: {local}"
+    )
+
+
+def _not_before_first(night: date, settings: Settings) -> date:
+    if night < settings.calendar.first_night:
+        raise SettingsError(
+            f"--as-of {night}: lies before calendar.first_night ({settings.calendar.first_night}); move that back"
+        )
+    return night
