@@ -1,0 +1,51 @@
+"""The one jinja2 environment of all pages: autoescape on, unknown names an error, filters for what people read.
+
+Belongs here: how templates are found and which filters they have. Not here: what a page shows.
+"""
+
+from __future__ import annotations
+
+import base64
+from functools import cache
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from reports import text
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+@cache
+def environment() -> Environment:
+    """Every page's environment.
+
+    Filters: ``number``, ``value(unit)``, ``share`` (probability -> percent), ``duration`` (seconds), ``bytes``,
+    ``utc``, ``local(zone)``, ``one_line``, ``png`` (bytes -> data address).
+    """
+    made = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    made.filters |= {
+        "number": text.format_number,
+        "value": text.format_value,
+        "share": text.format_share,
+        "duration": text.format_duration,
+        "bytes": text.format_bytes,
+        "utc": text.format_utc,
+        "local": text.format_local,
+        "one_line": text.one_line,
+        "png": png_address,
+    }
+    return made
+
+
+def png_address(png: bytes) -> Markup:
+    """PNG bytes as an address that an ``img`` carries within the page."""
+    return Markup("data:image/png;base64,") + base64.b64encode(png).decode("ascii")
