@@ -1,0 +1,93 @@
+"""A site: the settings together with what they name. A night: one run of the job at one site.
+
+The resource that every asset is given, so that an asset is only: load, call a pure function, store, describe.
+"""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from functools import cached_property
+from importlib import metadata
+from pathlib import Path
+
+import dagster as dg
+
+from pipelines.frames import Frames
+from pipelines.progress import Silent, StageProgress
+from pipelines.publishing import Run
+from pipelines.settings import Settings, cut, is_sample
+from pipelines.warehouse import Warehouse
+
+TOLD_VERSIONS = ("forewarn", "dagster", "duckdb", "polars", "numpy", "scipy", "prophet")
+
+
+@dataclass(frozen=True)
+class Site:
+    """One team's Forewarn."""
+
+    settings: Settings
+    progress: StageProgress = field(default_factory=Silent)
+
+    @cached_property
+    def warehouse(self) -> Warehouse:
+        return Warehouse(self.settings.root, self.settings.storage.memory_limit)
+
+    def night(self, context: dg.AssetExecutionContext) -> Night:
+        """The night that a Dagster run is about."""
+        record = context.instance.get_run_record_by_id(context.run_id)
+        started = record.create_timestamp if record else datetime.now(UTC)
+        started_at = started.astimezone(UTC).replace(tzinfo=None, microsecond=0)
+        return Night(self, date.fromisoformat(context.partition_key), context.run_id, started_at)
+
+    def make_sample(self) -> None:
+        """The sample fleet, where these are its settings and it is not there yet."""
+        if is_sample(self.settings):
+            from data.sample_fleet import generate  # noqa: PLC0415 - only the sample needs the generator
+
+            generate(self.settings.root / "fleet")
+
+
+@dataclass(frozen=True)
+class Night:
+    """One run of the nightly job."""
+
+    site: Site
+    date: date
+    run_id: str
+    started_at: datetime
+
+    @property
+    def settings(self) -> Settings:
+        return self.site.settings
+
+    @property
+    def warehouse(self) -> Warehouse:
+        return self.site.warehouse
+
+    @property
+    def progress(self) -> StageProgress:
+        return self.site.progress
+
+    @cached_property
+    def as_of(self) -> datetime:
+        return cut(self.date, self.settings.zone)
+
+    @cached_property
+    def frames(self) -> Frames:
+        return Frames(self.settings.root, self.as_of)
+
+    @property
+    def reports(self) -> Path:
+        """Where this night's pages go."""
+        return self.settings.root / "reports" / self.date.isoformat()
+
+    @property
+    def run(self) -> Run:
+        return Run(self.run_id, self.as_of, self.started_at, versions())
+
+
+def versions() -> dict[str, str]:
+    """What served: Python and the packages that decide the numbers."""
+    return {"python": platform.python_version()} | {name: metadata.version(name) for name in TOLD_VERSIONS}

@@ -1,0 +1,243 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from features.hourly import rollup
+from pipelines.publishing import (
+    NIGHTLY_TABLES,
+    Run,
+    StagedRaw,
+    StagedResults,
+    publish_raw,
+    publish_results,
+    record_failure,
+)
+from pipelines.settings import Retention
+from pipelines.warehouse import Warehouse
+
+AS_OF = datetime(2026, 3, 1)
+KEEP = Retention(raw_days=10, hourly_days=40)
+HOUR = timedelta(hours=1)
+
+
+def run_of(night: datetime, name: str = "run") -> Run:
+    return Run(f"{name}-{night:%Y%m%d}", night, datetime(2026, 3, 1, 2, 30))
+
+
+class Publisher:
+    """Publishes small frames the way the nightly does, roll-up and empty results included."""
+
+    def __init__(self, warehouse: Warehouse, folder: Path):
+        self.warehouse = warehouse
+        self.folder = folder
+        self._n = 0
+
+    def file(self, frame: pl.DataFrame) -> Path:
+        self._n += 1
+        path = self.folder / f"{self._n}.parquet"
+        frame.write_parquet(path)
+        return path
+
+    def ingest(self, samples: list[tuple[int, datetime, float]], run: Run) -> dict[str, int]:
+        ids = sorted({row[0] for row in samples})
+        series = pl.DataFrame(
+            [(i, "src", f"host-{i}", "mem", "{}", "percent", None) for i in ids],
+            schema={"series_id": pl.UInt64}
+            | dict.fromkeys(("source", "entity", "metric", "labels", "unit", "service"), pl.String),
+            orient="row",
+        )
+        schema = {"series_id": pl.UInt64, "ts": pl.Datetime("us"), "value": pl.Float64}
+        staged = StagedRaw([self.file(series)], [self.file(pl.DataFrame(samples, schema=schema, orient="row"))])
+        with self.warehouse.writer() as con:
+            return publish_raw(con, staged, run, KEEP)
+
+    def conclude(self, run: Run, **nightly: pl.DataFrame) -> list[datetime]:
+        with self.warehouse.reader() as con:
+            pending = """(
+                SELECT s.*
+                FROM raw.samples AS s
+                JOIN raw.series USING (series_id)
+                JOIN raw.pending_days AS p ON p.source = series.source AND p.day = s.ts::DATE
+            )"""
+            hourly = con.sql(rollup(pending)).pl()
+            days = con.sql("FROM raw.pending_days").pl()
+            empty = {t: con.sql(f"FROM {t} LIMIT 0").pl() for t in (*NIGHTLY_TABLES, "forecasting.limits")}
+        frames = {t: self.file(nightly.get(t.split(".")[1], empty[t])) for t in NIGHTLY_TABLES}
+        staged = StagedResults(self.file(hourly), self.file(days), self.file(empty["forecasting.limits"]), frames)
+        with self.warehouse.writer() as con:
+            return publish_results(con, staged, run, KEEP, {})
+
+    def rows(self, query: str) -> list[tuple]:
+        with self.warehouse.reader() as con:
+            return con.sql(query).fetchall()
+
+
+@pytest.fixture
+def publisher(warehouse: Warehouse, tmp_path: Path) -> Publisher:
+    return Publisher(warehouse, tmp_path)
+
+
+def test_ingesting_the_same_again_changes_nothing(publisher: Publisher):
+    samples = [(1, AS_OF - n * HOUR / 4, float(n)) for n in range(1, 50)]
+    publisher.ingest(samples, run_of(AS_OF))
+    before = publisher.rows("FROM raw.samples")
+    counts = publisher.ingest(samples, run_of(AS_OF, "again"))
+    assert publisher.rows("FROM raw.samples") == before
+    assert counts["samples_new"] == 0 and counts["samples_known"] == len(samples)
+
+
+def test_of_two_values_the_larger_stays_whichever_came_first(publisher: Publisher):
+    at = AS_OF - HOUR
+    publisher.ingest([(1, at, 5.0)], run_of(AS_OF))
+    assert publisher.ingest([(1, at, 4.0)], run_of(AS_OF))["samples_corrected"] == 0
+    assert publisher.ingest([(1, at, 9.0)], run_of(AS_OF))["samples_corrected"] == 1
+    assert publisher.rows("SELECT value FROM raw.samples") == [(9.0,)]
+
+
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(st.tuples(st.integers(1, 3), st.integers(1, 30), st.floats(-10, 10)), min_size=1, max_size=30), st.data()
+)
+def test_the_order_of_arrival_does_not_matter(tmp_path_factory, rows, data):
+    samples = list({(i, h): (i, AS_OF - h * HOUR, v) for i, h, v in rows}.values())
+    split = data.draw(st.integers(0, len(samples)))
+    found = []
+    for parts in ((samples,), (samples[split:], samples[:split]), (samples, samples[:split])):
+        folder = tmp_path_factory.mktemp("w")
+        warehouse = Warehouse(folder, patience_s=0)
+        warehouse.migrate()
+        publisher = Publisher(warehouse, folder)
+        for part in parts:
+            if part:
+                publisher.ingest(part, run_of(AS_OF))
+        publisher.conclude(run_of(AS_OF))
+        found.append(
+            (publisher.rows("FROM raw.samples ORDER BY ALL"), publisher.rows("FROM features.hourly ORDER BY ALL"))
+        )
+    assert found[0] == found[1] == found[2]
+
+
+def test_days_stay_pending_until_their_hours_are_published(publisher: Publisher):
+    publisher.ingest([(1, AS_OF - HOUR, 1.0)], run_of(AS_OF))
+    assert len(publisher.rows("FROM raw.pending_days")) == 1
+    publisher.conclude(run_of(AS_OF))
+    assert publisher.rows("FROM raw.pending_days") == []
+    assert publisher.rows("SELECT mean, n FROM features.hourly") == [(1.0, 1)]
+
+
+def test_a_late_sample_of_a_kept_day_is_rolled_up_again(publisher: Publisher):
+    publisher.ingest([(1, AS_OF - HOUR, 1.0)], run_of(AS_OF))
+    publisher.conclude(run_of(AS_OF))
+    publisher.ingest([(1, AS_OF - HOUR / 2, 3.0)], run_of(AS_OF))
+    publisher.conclude(run_of(AS_OF))
+    assert publisher.rows("SELECT mean, n FROM features.hourly ORDER BY hour") == [(2.0, 2)]
+
+
+def test_purged_hours_stay_and_their_samples_are_late(publisher: Publisher):
+    old = AS_OF - timedelta(days=20)
+    publisher.ingest([(1, old, 1.0), (1, AS_OF - HOUR, 2.0)], run_of(AS_OF))
+    publisher.conclude(run_of(AS_OF))
+    assert publisher.rows("SELECT value FROM raw.samples") == [(2.0,)]
+    counts = publisher.ingest([(1, old, 7.0), (2, old, 4.0)], run_of(AS_OF))
+    publisher.conclude(run_of(AS_OF))
+    assert counts["samples_late"] == 1 and counts["samples_new"] == 1
+    assert publisher.rows("SELECT series_id, mean FROM features.hourly WHERE hour < '2026-02-20' ORDER BY 1") == [
+        (1, 1.0),
+        (2, 4.0),
+    ]
+
+
+def test_expired_samples_are_counted_and_not_taken(publisher: Publisher):
+    counts = publisher.ingest([(1, AS_OF - timedelta(days=41), 1.0), (1, AS_OF - HOUR, 2.0)], run_of(AS_OF))
+    assert counts["samples_expired"] == 1
+    assert publisher.rows("SELECT count(*) FROM raw.samples") == [(1,)]
+
+
+def test_purging_an_older_night_again_keeps_what_newer_nights_need(publisher: Publisher):
+    older = AS_OF - timedelta(days=30)
+    publisher.ingest([(1, AS_OF - HOUR, 1.0)], run_of(AS_OF))
+    publisher.conclude(run_of(AS_OF))
+    publisher.ingest([(1, older - timedelta(days=5), 1.0)], run_of(older))
+    publisher.conclude(run_of(older))
+    assert publisher.rows("SELECT count(*) FROM raw.samples") == [(2,)]
+
+
+def event(night: datetime, event_no: int = 1, probability: float = 0.9) -> pl.DataFrame:
+    row = {
+        "ticket_id": "aaaaaaaaaa-20260301", "as_of": night, "event_no": event_no, "event": "opened", "reason": "r",
+        "fingerprint": "aaaaaaaaaa", "entity": "e", "signal": "s", "limit_name": "l", "direction": "up",
+        "series_id": 1, "source": "src", "metric": "m", "unit": None, "service": None,
+        "limit_value": 1.0, "level": 1.0, "horizon_h": 168,
+        "probability": probability, "eta_p10": None, "eta_p50": None, "eta_p90": None, "model": "m", "shape": "s",
+        "facts": "[]", "others": 0,
+    }  # fmt: skip
+    return pl.DataFrame([row])
+
+
+def test_running_a_night_again_with_other_tickets_makes_later_nights_stale(publisher: Publisher):
+    later = AS_OF + timedelta(days=1)
+    for night in (AS_OF, later):
+        publisher.ingest([(1, night - HOUR, 1.0)], run_of(night))
+        publisher.conclude(run_of(night), ticket_events=event(night))
+    publisher.ingest([(1, AS_OF - HOUR, 1.0)], run_of(AS_OF, "same"))
+    assert publisher.conclude(run_of(AS_OF, "same"), ticket_events=event(AS_OF)) == []
+    publisher.ingest([(1, AS_OF - HOUR, 1.0)], run_of(AS_OF, "other"))
+    assert publisher.conclude(run_of(AS_OF, "other"), ticket_events=event(AS_OF, probability=0.8)) == [later]
+    assert publisher.rows("SELECT as_of, status FROM main.runs ORDER BY as_of") == [(AS_OF, "done"), (later, "stale")]
+    assert len(publisher.rows("FROM reports.ticket_events")) == 2
+
+
+def test_a_failed_run_leaves_the_published_night_whole(publisher: Publisher):
+    run = run_of(AS_OF)
+    publisher.ingest([(1, AS_OF - HOUR, 1.0)], run)
+    publisher.conclude(run, ticket_events=event(AS_OF))
+    again = replace(run, run_id="again")
+    publisher.ingest([(1, AS_OF - HOUR, 1.0)], again)
+    with publisher.warehouse.writer() as con:
+        record_failure(con, again, "it broke")
+    assert publisher.rows("SELECT run_id, status, note FROM main.runs ORDER BY ALL") == [
+        ("again", "failed", "it broke"),
+        (run.run_id, "done", None),
+    ]
+    assert len(publisher.rows("FROM reports.ticket_events")) == 1
+
+
+def test_rejects_belong_to_the_last_run_of_a_night(publisher: Publisher, tmp_path: Path):
+    schema = {"source": pl.String, "file": pl.String, "file_row": pl.Int64, "reason": pl.String, "detail": pl.String}
+    rejects = publisher.file(pl.DataFrame([("s", "f.csv", 3, "NaN", "nan")], schema=schema, orient="row"))
+    for name in ("first", "second", "third"):
+        with publisher.warehouse.writer() as con:
+            publish_raw(con, StagedRaw(rejects=[rejects]), run_of(AS_OF, name), KEEP)
+        if name != "first":  # the first run of the night dies before its results
+            publisher.conclude(run_of(AS_OF, name))
+    assert publisher.rows("SELECT run_id, row, reason FROM raw.rejects") == [(f"third-{AS_OF:%Y%m%d}", 1, "NaN")]
+
+
+def incidents(warehouse: Warehouse, **changes) -> pl.DataFrame:
+    with warehouse.reader() as con:
+        empty = con.sql("FROM raw.incidents LIMIT 0").pl()
+    row = dict.fromkeys(empty.columns) | {
+        "source": "s", "incident_id": "INC1", "created_at": AS_OF, "created_basis": "field", "updated_at": AS_OF,
+        "is_predicted": False, "title": "a", **changes,
+    }  # fmt: skip
+    return pl.DataFrame([row], schema=empty.schema)
+
+
+def test_of_two_versions_of_an_incident_the_later_stays(publisher: Publisher):
+    def ingest(**changes) -> dict[str, int]:
+        staged = StagedRaw(incidents=[publisher.file(incidents(publisher.warehouse, **changes))])
+        with publisher.warehouse.writer() as con:
+            return publish_raw(con, staged, run_of(AS_OF), KEEP)
+
+    assert ingest()["incidents_new"] == 1
+    assert ingest() == {"incidents_new": 0, "incidents_changed": 0}
+    assert ingest(title="b", updated_at=AS_OF + HOUR)["incidents_changed"] == 1
+    assert ingest(title="old", updated_at=AS_OF)["incidents_changed"] == 0
+    assert publisher.rows("SELECT title FROM raw.incidents") == [("b",)]
