@@ -9,8 +9,10 @@ where secrets live. Paths are relative to the folder of the settings file.
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import sys
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -19,6 +21,7 @@ from zoneinfo import ZoneInfo
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
+from data.presets import load_presets
 from features.names import Name, Zone
 from features.options import Options
 from features.signals import Signal
@@ -97,8 +100,21 @@ class Sources(Options):
 
 
 class Signals(Options):
+    """What is watched. Own signals come first: the first that matches a series speaks for it."""
+
     presets: list[str] = Field(default_factory=list, description="names of presets, see data/presets")
     own: list[Signal] = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _named_once(self) -> Signals:
+        names = [signal.name for signal in self.all]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"two signals are called {twice[0]!r}; give each its own name")
+        return self
+
+    @property
+    def all(self) -> list[Signal]:
+        return [*self.own, *load_presets(self.presets)]
 
 
 class Outbox(Options):
@@ -294,3 +310,12 @@ def _not_before_first(night: date, settings: Settings) -> date:
             f"--as-of {night}: lies before calendar.first_night ({settings.calendar.first_night}); move that back"
         )
     return night
+
+
+def json_schema() -> str:
+    """The settings' JSON schema, as committed in data/settings.schema.json for editors to complete and check by."""
+    return json.dumps(Settings.model_json_schema(), indent=2, sort_keys=True) + "\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json_schema())
