@@ -1,0 +1,259 @@
+"""Breaks of many series at once: resets and steps.
+
+Belongs here: where a series stops being its own continuation. Not here: what kind of series that makes it
+(``features.shapes``) and how it rises between breaks (``features.trend``).
+
+A *reset* is a sudden fall that ends a gradual climb: a restart of a leaking process, a clean-up, a rotated log. A
+*step* is a sudden shift, up or down, to a level that stays. Neither is a spike (up to three samples up and back), a
+dip, or a rhythm: the rhythm is taken away first, unless it is itself a tooth (see ``features.seasonality``).
+
+Everything is measured in samples, not hours, so that gaps and rare sampling change nothing. A cheap pass over all
+samples proposes candidates; only those are looked at closely, in small windows gathered around them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from features.robust import NORMAL_MAD, median, quantiles, standardise
+from features.samples import Samples
+from features.seasonality import Season, find_season
+
+NORMAL_Q80 = 1.2816  # the 80th percentile of |x| for a standard normal x
+TINY = 1e-9  # of a standardised series: float noise
+
+# Resets. Sizes in sds of the hour-to-hour noise, or as shares.
+PROPOSED_SD = 4.0
+FALL_SD = 6.0
+FALL_SPREAD = 0.05  # of the series' p95 - p5
+FALL_RHYTHM = 0.5  # of the range of the rhythm that was taken away, whose strength varies from day to day
+FALL_WEEK = 0.3  # of the range of the 168 samples before
+SHARPNESS = 0.6  # of the fall happens within two samples
+NEIGHBOURS = 3
+AROUND = 7  # samples on either side whose median is the level; a spike of three cannot move it
+CLIMB_SAMPLES = 672  # how far back a climb is looked for
+CLIMB_SHARE = 0.25  # of the fall must have been climbed before
+CLIMB_JUMP = 0.75  # a climb of which one quarter brings more than this is a jump
+CLIMB_POINTS = 24
+
+# Steps. Blocks are medians of six samples, so that spikes are gone.
+BLOCK = 6
+NEAR, BEFORE, AFTER = 4, 20, 16  # blocks: a day, five days (longer than a weekend), four days
+STEP_SD = 4.0
+STEP_SPREAD = 0.15
+STEP_SHARE = 0.6
+
+
+@dataclass(frozen=True)
+class Breaks:
+    """Where series break.
+
+    resets, steps: bool [S, T]; true at the first hour of the new level. No hour is both.
+    """
+
+    resets: np.ndarray
+    steps: np.ndarray
+
+    @property
+    def any(self) -> np.ndarray:
+        return self.resets | self.steps
+
+
+def hours_since(marks: np.ndarray) -> np.ndarray:
+    """Hours [S] from the start of the last marked hour to as_of, so 1 for the last column; NaN where none is.
+
+    Args:
+        marks: bool [S, T], such as ``Breaks.resets``.
+    """
+    S, T = marks.shape
+    if T == 0:
+        return np.full(S, np.nan)
+    return np.where(marks.any(axis=1), 1.0 + np.argmax(marks[:, ::-1], axis=1), np.nan)
+
+
+def find_breaks(values: np.ndarray, season: Season | None = None) -> Breaks:
+    """Resets and steps of each series.
+
+    Args:
+        values: [S, T] hourly, NaN where not observed.
+        season: of the same values, where it is known already.
+    """
+    season = season if season is not None else find_season(values)
+    standard = standardise(values)
+    with np.errstate(over="ignore", invalid="ignore"):
+        rhythm = np.where(season.tooth, 0.0, np.ptp(season.daily, axis=1)) / standard.scale
+        calm = (season.remove(values) - standard.centre[:, None]) / standard.scale[:, None]
+    samples = Samples.of(np.clip(np.where(np.isfinite(values), calm, np.nan), -50.0, 50.0))
+    reset_row, reset_at = _find_resets(samples, rhythm)
+    step_row, step_at = _find_steps(samples, reset_row, reset_at)
+    return Breaks(samples.mark(reset_row, reset_at), samples.mark(step_row, step_at))
+
+
+def falls(values: np.ndarray, resets: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The value just before each reset, and how far it fell.
+
+    Args:
+        values: [S, T]; resets: bool [S, T].
+
+    Returns:
+        row, peak, drop: [K] each, in order of row and time. The peak is the higher of the two samples before, since the
+        hour of the fall itself may hold both levels.
+    """
+    row, column = np.nonzero(resets)
+    samples = Samples.of(np.where(np.isfinite(values), values, np.nan))
+    before = samples.window(row, samples.rank[row, column] - 2, 2)
+    peak = np.fmax(before[:, 0], before[:, 1])
+    with np.errstate(over="ignore"):
+        return row, peak, peak - values[row, column]
+
+
+def join(values: np.ndarray, breaks: Breaks) -> np.ndarray:
+    """The series with its breaks mended: earlier levels are moved so that each break continues where it left off.
+
+    Args:
+        values: [S, T]; the level after the last break stays as it is.
+
+    A leak hidden by daily restarts shows its slope.
+    """
+    row, column = np.nonzero(breaks.any)
+    samples = Samples.of(values)
+    at = samples.rank[row, column]
+    before = samples.window(row, at - 2, 2)
+    near = np.abs(before - values[row, column][:, None])
+    kept = np.where(np.isnan(near[:, 0]) | (near[:, 1] >= near[:, 0]), before[:, 1], before[:, 0])
+    jumps = np.zeros(values.shape)
+    with np.errstate(over="ignore", invalid="ignore"):
+        jumps[row, column] = np.nan_to_num(values[row, column] - kept)
+        return values + (jumps.sum(axis=1, keepdims=True) - np.cumsum(jumps, axis=1))
+
+
+# ----------------------------------------------------------------------------------------------------------- resets
+
+
+def _noise(differences: np.ndarray) -> np.ndarray:
+    """[S]: sd of the differences, deaf to a tenth of jumps; of a staircase, a quarter of its usual stair."""
+    away = np.sort(np.abs(differences - median(differences)[:, None]), axis=1)
+    usual = quantiles(away, (0.8,))[0] / NORMAL_Q80
+    stair = 0.25 * median(np.where(away > TINY, away, np.nan))
+    return np.fmax(np.fmax(usual, stair), TINY)
+
+
+def _shift(samples: np.ndarray, by: int) -> np.ndarray:
+    """Samples moved right by `by` (left where negative), NaN filled."""
+    moved = np.full(samples.shape, np.nan)
+    if by >= 0:
+        moved[:, by:] = samples[:, : max(samples.shape[1] - by, 0)]
+    else:
+        moved[:, :by] = samples[:, -by:]
+    return moved
+
+
+def _propose(samples: Samples, noise: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Row, position and size of sharp falls: over two samples at most, lasting two at least, largest around."""
+    packed = samples.packed
+    before = np.fmax(_shift(packed, 2), _shift(packed, 1))
+    after = np.fmax(packed, _shift(packed, -1))
+    fall = np.nan_to_num(before - after, nan=0.0)
+    wanted = fall > PROPOSED_SD * noise[:, None]
+    row, at = np.nonzero(wanted)
+    around = at[:, None] + np.arange(-NEIGHBOURS, NEIGHBOURS + 1)
+    width = packed.shape[1]
+    inside = (around >= 0) & (around < width)
+    near = np.where(inside, fall[row[:, None], np.clip(around, 0, max(width - 1, 0))], 0.0)
+    first = np.argmax(near, axis=1) == NEIGHBOURS if len(row) else np.zeros(0, dtype=bool)
+    return row[first], at[first], fall[row[first], at[first]]
+
+
+def _find_resets(samples: Samples, rhythm: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    noise = _noise(np.diff(samples.packed, axis=1))
+    row, at, sharp = _propose(samples, noise)
+    before, after = samples.window(row, at - AROUND, AROUND), samples.window(row, at, AROUND)
+    fall = median(before) - median(after)
+    seen = (np.count_nonzero(~np.isnan(before), axis=1) >= 4) & (np.count_nonzero(~np.isnan(after), axis=1) >= 2)
+    enough = np.maximum(np.maximum(FALL_SD * noise[row], FALL_SPREAD), FALL_RHYTHM * rhythm[row])
+    stays = seen & (fall >= enough) & (sharp >= SHARPNESS * fall)
+    row, at, fall = row[stays], at[stays], fall[stays]
+
+    start = np.maximum(_previous(row, at, fall), at - CLIMB_SAMPLES)
+    climbs = np.zeros(len(row), dtype=bool)
+    for part in (1, 3, 9):  # the whole time since the last fall, or only the end of it
+        climbs |= _climbs(samples, row, at - (at - start) // part, at, fall)
+    week = samples.spaced(row, np.maximum(at - 168, 0), at, CLIMB_POINTS)
+    low, high = quantiles(week, (0.1, 0.9))
+    real = climbs & (fall >= FALL_WEEK * (high - low))
+    return row[real], at[real]
+
+
+def _previous(row: np.ndarray, at: np.ndarray, fall: np.ndarray) -> np.ndarray:
+    """The position of the last fall in the same row of at least half the size; 0 where none is."""
+    K = len(row)
+    mine = np.arange(K)
+    found = mine - 1
+    for _ in range(K):
+        same = (found >= 0) & (row[np.maximum(found, 0)] == row)
+        small = same & (fall[np.maximum(found, 0)] < 0.5 * fall)
+        if not small.any():
+            break
+        found = np.where(small, found - 1, found)
+    same = (found >= 0) & (row[np.maximum(found, 0)] == row)
+    return np.where(same, at[np.maximum(found, 0)], 0)
+
+
+def _climbs(samples: Samples, row: np.ndarray, start: np.ndarray, stop: np.ndarray, fall: np.ndarray) -> np.ndarray:
+    """Whether a gradual climb fills [start, stop): the medians of its quarters rise, none by a jump."""
+    points = samples.spaced(row, start, stop, CLIMB_POINTS).reshape(len(row), 4, CLIMB_POINTS // 4)
+    quarter = median(points)
+    rise = np.diff(quarter, axis=1)
+    total = quarter[:, 3] - quarter[:, 0]
+    gradual = (rise.min(axis=1) >= -0.1 * total) & (rise.max(axis=1) <= CLIMB_JUMP * total)
+    return (stop - start >= 4) & (total >= CLIMB_SHARE * fall) & gradual
+
+
+# ------------------------------------------------------------------------------------------------------------ steps
+
+
+def _blocks(samples: Samples) -> Samples:
+    """Medians of consecutive samples; the last block of a row may hold fewer."""
+    S, P = samples.packed.shape
+    padded = np.full((S, -(-P // BLOCK) * BLOCK), np.nan)
+    padded[:, :P] = samples.packed
+    return Samples.of(median(padded.reshape(S, -1, BLOCK)))
+
+
+def _find_steps(samples: Samples, reset_row: np.ndarray, reset_at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    blocks = _blocks(samples)
+    S, whole = blocks.packed.shape
+    if whole <= 2 * NEAR:
+        return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
+    level = median(np.lib.stride_tricks.sliding_window_view(blocks.packed, NEAR, axis=1))
+    shift = np.zeros((S, whole))
+    shift[:, NEAR : whole - NEAR] = level[:, NEAR + 1 :] - level[:, : whole - 2 * NEAR]
+    shift[np.arange(whole) >= blocks.count[:, None] - NEAR] = 0.0  # a step is not known before it lasted a day
+    scatter = NORMAL_MAD * median(np.abs(blocks.packed[:, NEAR - 1 :] - level))
+    enough = np.fmax(STEP_SD * scatter, STEP_SPREAD)
+
+    quiet = np.zeros((S, whole + 1), dtype=bool)  # blocks around a reset: its fall is not a step as well
+    for near in range(-2, 3):
+        quiet[reset_row, np.clip(reset_at // BLOCK + near, 0, whole)] = True
+    row, at = np.nonzero((np.abs(shift) >= enough[:, None]) & ~quiet[:, :whole])
+    around = np.clip(at[:, None] + np.arange(-NEAR, NEAR + 1), 0, whole - 1)
+    if len(row) == 0:
+        return row, at
+    first = np.argmax(np.abs(shift[row[:, None], around]), axis=1) == NEAR
+    row, at = row[first], at[first]
+
+    before, after = blocks.window(row, at - BEFORE, BEFORE), blocks.window(row, at + 1, AFTER)
+    near, far = shift[row, at], median(after) - median(before)
+    same = (far * near > 0) & (np.abs(far) >= STEP_SHARE * np.abs(near)) & (np.abs(near) >= STEP_SHARE * np.abs(far))
+    sign = np.sign(near)[:, None]
+    apart = quantiles(after * sign, (0.1,))[0] > quantiles(before * sign, (0.9,))[0]
+    ends = blocks.take(row, at[:, None] + np.array([-1, 1]))
+    sharp = (ends[:, 1] - ends[:, 0]) * sign[:, 0] >= STEP_SHARE * np.abs(far)
+    real = same & apart & sharp & (np.abs(far) >= enough[row])
+    row, at, sign = row[real], at[real], sign[real]
+
+    inside = (at - 1) * BLOCK  # the hour: the sharpest change in the block and its neighbours
+    close = samples.window(row, inside - 1, 3 * BLOCK + 1)
+    return row, inside + np.argmax(np.nan_to_num(np.diff(close, axis=1) * sign, nan=-np.inf), axis=1)

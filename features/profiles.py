@@ -1,0 +1,197 @@
+"""A profile of each series on a night: one row of what it is and how it behaves, the table features.profiles.
+
+Belongs here: gathering. How breaks, rhythm, trend and shape are found is in the modules of those names.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+
+from features.breaks import Breaks, falls, find_breaks, hours_since, join
+from features.grid import Grid
+from features.robust import FUZZ, NORMAL_MAD, median, quantiles
+from features.samples import Samples
+from features.seasonality import Season, find_season
+from features.shapes import Evidence, cycles_of, shapes
+from features.trend import robust_trend
+
+CHUNK = 128  # series at once: their grid and its copies stay within the processor's cache
+SHORTEST_TREND_H, LONGEST_TREND_H = 48, 336
+STALE_STEPS = 3  # a rarely sampled series stands at its last value for so many of its steps
+NEAR_LEVEL = 0.025
+LARGEST_EXACT = 2.0**53  # beyond, every float is an integer
+
+SCHEMA = pl.Schema(
+    {
+        "as_of": pl.Datetime("us"),
+        "series_id": pl.UInt64,
+        "shape": pl.String,
+        "history_h": pl.Int32,
+        "observed_h": pl.Int32,
+        "longest_gap_h": pl.Int32,
+        "step_h": pl.Float64,
+        "level": pl.Float64,
+        "spread": pl.Float64,
+        "noise": pl.Float64,
+        "slope_per_day": pl.Float64,
+        "trend_strength": pl.Float64,
+        "daily_strength": pl.Float64,
+        "weekly_strength": pl.Float64,
+        "resets": pl.Int32,
+        "hours_since_reset": pl.Int32,
+        "reset_peak": pl.Float64,
+        "reset_drop": pl.Float64,
+        "steps": pl.Int32,
+        "hours_since_step": pl.Int32,
+        "is_integer": pl.Boolean,
+    }
+)
+
+
+def profile(grid: Grid) -> pl.DataFrame:
+    """The columns of features.profiles, one row per series, sorted by series_id; null where a number is unknown.
+
+    A row depends on its own series alone, whatever else the grid holds. Infinite values count as not observed. The
+    slope is that since the last reset or step, over a fortnight at most; where that is less than two days, the time
+    before is joined on with the breaks taken out. Peak and drop of the resets are medians over the last ten.
+    """
+    starts = range(0, len(grid.series_id), CHUNK)
+    chunks = [_profile_chunk(grid.take(np.arange(start, min(start + CHUNK, len(grid.series_id))))) for start in starts]
+    return pl.concat([SCHEMA.to_frame(), *chunks]).sort("series_id")
+
+
+def _profile_chunk(grid: Grid) -> pl.DataFrame:
+    values = np.where(np.isfinite(grid.values), grid.values, np.nan)
+    S, T = values.shape
+    samples = Samples.of(values)
+    history = np.where(samples.count > 0, T - samples.column[:, :1].max(axis=1, initial=0), 0)
+    step = median(samples.distances)
+    season = find_season(values)
+    breaks = find_breaks(values, season)
+    row, peak, drop = falls(values, breaks.resets)
+    cycles = cycles_of(S, row, np.nonzero(breaks.resets)[1], peak, drop)
+    level, spread = _level(values, step), _spread(values[:, -168:])
+    noise = _noise(samples, season)
+
+    since = hours_since(breaks.any)
+    window = np.clip(np.where(np.isnan(since), T, since), SHORTEST_TREND_H, LONGEST_TREND_H).astype(np.int64)
+    window = np.minimum(window, np.maximum(history, 1))
+    trend = robust_trend(season.remove(join(values, breaks)), window)
+    since_reset, since_step = hours_since(breaks.resets), hours_since(breaks.steps)
+    word = shapes(
+        Evidence(
+            history_h=history,
+            observed_h=samples.count,
+            step_h=step,
+            level=level,
+            noise=noise,
+            cycles=cycles,
+            since_reset_h=since_reset,
+            since_step_h=since_step,
+            slope_per_day=trend.slope_per_day,
+            window_h=window,
+            trend_strength=trend.strength,
+            trend_steady=trend.steady,
+            season_strength=np.maximum(season.daily_strength, season.weekly_strength),
+            constant=_is_constant(values),
+            never_falls=_never_falls(samples, breaks),
+            share_at_level=_share_at_level(values),
+            overall_spread=_spread(values),
+        )
+    )
+    columns = {
+        "as_of": [grid.as_of] * S,
+        "series_id": grid.series_id,
+        "shape": word.tolist(),
+        "history_h": history,
+        "observed_h": samples.count,
+        "longest_gap_h": _longest_gap(samples, T),
+        "step_h": step,
+        "level": level,
+        "spread": spread,
+        "noise": noise,
+        "slope_per_day": trend.slope_per_day,
+        "trend_strength": np.where(np.isnan(trend.slope_per_day), np.nan, trend.strength),
+        "daily_strength": season.daily_strength,
+        "weekly_strength": season.weekly_strength,
+        "resets": cycles.count,
+        "hours_since_reset": since_reset,
+        "reset_peak": cycles.peak,
+        "reset_drop": cycles.drop,
+        "steps": breaks.steps.sum(axis=1),
+        "hours_since_step": since_step,
+        "is_integer": _is_integer(values),
+    }
+    return pl.DataFrame([_column(name, columns[name]) for name in SCHEMA])
+
+
+def _column(name: str, values: np.ndarray | list) -> pl.Series:
+    made = pl.Series(name, values)
+    if made.dtype.is_float():  # NaN and infinities are the numpy spelling of unknown
+        made = pl.select(pl.when(made.is_finite()).then(made)).to_series().alias(name)
+    return made.cast(SCHEMA[name])
+
+
+def _longest_gap(samples: Samples, hours: int) -> np.ndarray:
+    """The longest run of unobserved hours since the first observed one, that up to as_of included; 0 if never seen."""
+    last = samples.column.max(axis=1, initial=-1)
+    trailing = np.where(samples.count > 0, hours - 1 - last, 0)
+    return np.fmax(np.nan_to_num(samples.distances - 1).max(axis=1, initial=0.0), trailing).astype(np.int64)
+
+
+def _level(values: np.ndarray, step: np.ndarray) -> np.ndarray:
+    """The median of the last 24 h; of a rarely sampled series the last value, unless that is stale."""
+    S, T = values.shape
+    level = median(values[:, -24:])
+    seen = ~np.isnan(values)
+    age = np.where(seen.any(axis=1), np.argmax(seen[:, ::-1], axis=1), T)
+    last = values[np.arange(S), T - 1 - np.minimum(age, T - 1)] if T else np.full(S, np.nan)
+    return np.where(np.isnan(level) & (age < STALE_STEPS * step), last, level)
+
+
+def _spread(values: np.ndarray) -> np.ndarray:
+    low, high = quantiles(values, (0.05, 0.95))
+    with np.errstate(over="ignore"):
+        return high - low
+
+
+def _noise(samples: Samples, season: Season) -> np.ndarray:
+    """Robust sd of what trend and rhythm leave over; from the differences where there is too little to tell them."""
+    known = np.count_nonzero(~np.isnan(season.remainder), axis=1) >= 24
+    with np.errstate(over="ignore", invalid="ignore"):
+        between = median(np.abs(np.diff(samples.packed, axis=1))) / np.sqrt(2)
+    return NORMAL_MAD * np.where(known, median(np.abs(season.remainder)), between)
+
+
+def _never_falls(samples: Samples, breaks: Breaks) -> np.ndarray:
+    """Whether a series never falls, but at a reset (or in the hour before, which may hold both levels) and is never
+    negative.
+    """
+    row, column = np.nonzero(breaks.resets)
+    rank = samples.rank[row, column]
+    with np.errstate(over="ignore", invalid="ignore"):
+        fall = np.diff(samples.packed, axis=1) < 0
+    fall[row, rank - 1] = False
+    fall[row, np.maximum(rank - 2, 0)] = False
+    return ~fall.any(axis=1) & ~(samples.packed < 0).any(axis=1)
+
+
+def _is_constant(values: np.ndarray) -> np.ndarray:
+    with np.errstate(over="ignore", invalid="ignore"):
+        lowest, highest = quantiles(values, (0.0, 1.0))
+        return np.asarray(highest - lowest <= FUZZ * np.fmax(np.abs(lowest), np.abs(highest)))
+
+
+def _share_at_level(values: np.ndarray) -> np.ndarray:
+    """The share of the observed hours within 2.5 % of the range about the median."""
+    lowest, centre, highest = quantiles(values, (0.0, 0.5, 1.0))
+    with np.errstate(over="ignore", invalid="ignore"):
+        near = np.abs(values - centre[:, None]) <= NEAR_LEVEL * (highest - lowest)[:, None]
+    return near.sum(axis=1) / np.maximum((~np.isnan(values)).sum(axis=1), 1)
+
+
+def _is_integer(values: np.ndarray) -> np.ndarray:
+    seen = ~np.isnan(values)
+    whole = (np.abs(values) < LARGEST_EXACT) & (values == np.floor(values))
+    return seen.any(axis=1) & (whole | ~seen).all(axis=1)

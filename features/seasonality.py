@@ -1,0 +1,164 @@
+"""Daily and weekly rhythm of many series at once, and how strong it is.
+
+Belongs here: additive profiles by hour of day and hour of week. Not here: what they mean for a forecast, and local time
+(a rhythm is measured on the UTC grid, counted from its end).
+
+The decomposition is STL's in kind, made robust and cheap: a centred moving average of one cycle is taken away, the
+median of each phase over the cycles is the profile, and the profile is shrunk towards zero by what chance alone would
+have drawn (positive-part James-Stein). The daily profile comes first; the weekly one describes what it leaves. Strength
+follows Wang, Smith & Hyndman (2006), 1 - var(remainder) / var(remainder + season), with the remainder taken as if each
+cycle had been left out of its own profile, so that a rhythm seen twice does not look certain.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from features.robust import median, standardise, variance
+
+DAY, WEEK = 24, 168
+
+# A rhythm is believed when so many phases of its cycle were seen at least twice.
+PHASES_SEEN = 0.9
+# The variance of a median over that of a mean, for normal noise.
+MEDIAN_COST = np.pi / 2
+# Remainders beyond so many robust standard deviations are spikes and tell nothing about rhythm.
+SPIKE_SD = 4.0
+
+# A daily profile is a tooth where falls fill at most so many hours of the day, and most of the others climb.
+TOOTH_FALL_HOURS = 3
+TOOTH_FALL_SHARE = 0.85
+TOOTH_CLIMB_HOURS = 0.7
+TOOTH_STRENGTH = 0.3
+
+
+@dataclass(frozen=True)
+class Season:
+    """The rhythm of S series, in their own units.
+
+    daily: [S, 24], weekly: [S, 168], what is added in each phase; phase 0 is the hour that begins at as_of, the last
+        column of the grid has phase -1. The weekly profile comes on top of the daily one. All zero where unknown.
+    daily_strength, weekly_strength: [S], 0..1.
+    remainder: [S, T], what the daily average and the daily profile leave over; NaN where not observed and within half a
+        day of either end.
+    tooth: bool [S], whether the daily profile climbs all day and falls at once: a restart or clean-up by the clock,
+        which is a reset and not a rhythm to be taken away.
+    """
+
+    daily: np.ndarray
+    weekly: np.ndarray
+    daily_strength: np.ndarray
+    weekly_strength: np.ndarray
+    remainder: np.ndarray
+    tooth: np.ndarray
+
+    def at(self, offsets: np.ndarray) -> np.ndarray:
+        """[S, len(offsets)]: daily plus weekly at hours counted from as_of (0 the hour after the cut, -1 the last)."""
+        return self.daily[:, offsets % DAY] + self.weekly[:, offsets % WEEK]
+
+    def remove(self, values: np.ndarray) -> np.ndarray:
+        """The values [S, T] without their rhythm; a tooth stays, since it is no rhythm."""
+        season = self.at(np.arange(-values.shape[1], 0))
+        season[self.tooth] = 0.0
+        with np.errstate(over="ignore", invalid="ignore"):
+            return values - season
+
+
+def find_season(values: np.ndarray) -> Season:
+    """The daily and weekly rhythm of each series.
+
+    Args:
+        values: [S, T] hourly, NaN where not observed; the last column is the hour before as_of.
+
+    Fewer than two cycles with enough observed hours give a profile of zeros and strength 0.
+    """
+    standard = standardise(values)
+    scale = standard.scale[:, None]
+    daily, remainder = _cycle(standard.values, DAY)
+    weekly, slow = _cycle(standard.values - _repeat(daily, values.shape[1]), WEEK)
+    daily_strength = _strength(remainder, daily, DAY)
+    with np.errstate(over="ignore"):
+        return Season(
+            daily=np.nan_to_num(daily * scale),
+            weekly=np.nan_to_num(weekly * scale),
+            daily_strength=daily_strength,
+            weekly_strength=_strength(slow, weekly, WEEK),
+            remainder=remainder * scale,
+            tooth=(daily_strength >= TOOTH_STRENGTH) & is_tooth(daily),
+        )
+
+
+def is_tooth(daily: np.ndarray) -> np.ndarray:
+    """Whether daily profiles [S, 24] climb through most of the day and fall within a few hours."""
+    change = np.roll(daily, -1, axis=1) - daily
+    rise = np.where(change > 0, change, 0.0).sum(axis=1)
+    falls = np.sort(np.where(change < 0, -change, 0.0), axis=1)[:, ::-1]
+    steep = falls[:, :TOOTH_FALL_HOURS].sum(axis=1) >= TOOTH_FALL_SHARE * rise
+    climbing = np.count_nonzero(change > 0.25 * rise[:, None] / DAY, axis=1) >= TOOTH_CLIMB_HOURS * DAY
+    return (rise > 0) & steep & climbing
+
+
+def _cycle(values: np.ndarray, period: int) -> tuple[np.ndarray, np.ndarray]:
+    """The shrunk profile [S, period] of a cycle, and what trend and profile leave over [S, T]."""
+    detrended = values - _moving_average(values, period)
+    cycles = _by_phase(detrended, period)
+    count = np.count_nonzero(~np.isnan(cycles), axis=-1)
+    known = np.count_nonzero(count >= 2, axis=-1) >= PHASES_SEEN * period
+    raw = np.where((count >= 2) & known[:, None], median(cycles), 0.0)
+    raw = np.where(count >= 2, raw - raw.mean(axis=-1, keepdims=True), 0.0)
+
+    remainder = detrended - _repeat(raw, values.shape[1])
+    seen = np.maximum(count.sum(axis=-1) / period, 1.0)
+    by_chance = MEDIAN_COST * variance(remainder) / np.maximum(seen - 1, 1.0)
+    drawn = np.square(raw).mean(axis=-1)
+    kept = np.where(drawn > 0, np.maximum(0.0, 1 - by_chance / np.where(drawn > 0, drawn, 1.0)), 0.0)
+    profile = raw * kept[:, None]
+    return profile, detrended - _repeat(profile, values.shape[1])
+
+
+def _strength(remainder: np.ndarray, profile: np.ndarray, period: int) -> np.ndarray:
+    width = remainder.shape[1]
+    observed = np.count_nonzero(~np.isnan(remainder), axis=1)
+    cycles = np.maximum(observed / period, 2.0)
+    limit = SPIKE_SD * 1.4826 * median(np.abs(remainder))[:, None]
+    calm = np.where(limit > 0, np.clip(remainder, -limit, limit), remainder)
+    left_out = variance(calm) * np.square(cycles / (cycles - 1))
+    whole = variance(calm + _repeat(profile, width))
+    share = 1 - left_out / np.where(whole > 0, whole, 1.0)
+    return np.where(whole > 0, np.clip(share, 0.0, 1.0), 0.0)
+
+
+def _moving_average(values: np.ndarray, period: int) -> np.ndarray:
+    """Centred average over one cycle (half weight at both ends); NaN near the ends and where half is missing."""
+    S, T = values.shape
+    half = period // 2
+    average = np.full((S, T), np.nan)
+    if period >= T:
+        return average
+    observed = ~np.isnan(values)
+    total, count = (_running(np.where(observed, values, 0.0), period), _running(observed.astype(float), period))
+    inner = total / np.where(count > 0, count, 1.0)
+    average[:, half : T - half] = np.where(count >= half, inner, np.nan)
+    return average
+
+
+def _running(values: np.ndarray, period: int) -> np.ndarray:
+    """[S, T - period]: sums over period + 1 columns, those at both ends with half weight."""
+    sums = np.zeros((values.shape[0], values.shape[1] + 1))
+    np.cumsum(values, axis=1, out=sums[:, 1:])
+    return (sums[:, period:-1] - sums[:, : -period - 1] + sums[:, period + 1 :] - sums[:, 1:-period]) / 2
+
+
+def _by_phase(values: np.ndarray, period: int) -> np.ndarray:
+    """[S, period, cycles]: columns by their phase, counted from the end."""
+    S, T = values.shape
+    cycles = -(-T // period)
+    padded = np.full((S, cycles * period), np.nan)
+    padded[:, cycles * period - T :] = values
+    return np.ascontiguousarray(padded.reshape(S, cycles, period).swapaxes(1, 2))
+
+
+def _repeat(profile: np.ndarray, width: int) -> np.ndarray:
+    return profile[:, np.arange(-width, 0) % profile.shape[1]]

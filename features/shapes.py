@@ -1,0 +1,141 @@
+"""What kind of series this is, in one word, read off its numbers by a list of rules.
+
+Belongs here: the words and the rules. Not here: the numbers (``features.profiles`` gathers them), and what a forecast
+makes of the word. The first rule that holds gives the shape:
+
+=================  ======================================================================================
+shape              what holds
+=================  ======================================================================================
+too_short          less than three days of history, or fewer than twelve observed hours
+constant           one value throughout
+sparse             sampled more rarely than every two hours, on the median
+sawtooth           resets again and again, from one ceiling: log rotation, a clean-up by quota
+counter            never falls but to about zero, never negative: a total since the last restart
+leak_with_resets   resets that come at no common height, or at rising ones, or one reset and a climb since
+trend              a steady line explains most of the last fortnight (or of the time since the last break)
+step               a shift of level within the last fortnight that stayed
+seasonal           a daily or weekly rhythm explains half of what a trend leaves
+flat               one level, apart from rare spikes
+wandering          the level drifts without direction, further than the noise from hour to hour
+noisy              what remains: noise about a level
+=================  ======================================================================================
+
+Units do not matter: no rule but the counter's, which knows where zero is, changes by a shift, and none by a scale.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from features.robust import mad, median
+
+TOO_SHORT_H = 72
+FEWEST_OBSERVED_H = 12
+SPARSE_STEP_H = 2.0
+RECENT_H = 336
+STRONG_TREND = 0.5
+TREND_SPREAD = 0.1  # of the series' p95 - p5 must be moved within the window
+STRONG_SEASON = 0.5
+FLAT_SHARE = 0.8
+WANDERING_NOISE = (
+    0.18  # sd of the noise over p95 - p5 below which the level, not the noise, makes the spread (0.3: all noise)
+)
+
+# Cycles. Shares of the usual fall.
+CYCLES = 10  # the last so many count
+SAME_CEILING = 0.2  # robust sd of the peaks
+CEILING_GROWTH = 0.25  # from the earlier half of the peaks to the later
+OVERDUE_CYCLES = 3.0  # a sawtooth that has not fallen for so many cycles is one no more
+EMPTIED = 0.9  # of its peak is lost by a counter that restarts
+
+
+@dataclass(frozen=True)
+class Cycles:
+    """What the resets of S series have in common, over the last ten; NaN where there are too few.
+
+    count: int [S]; peak, drop: [S] medians; every_h: [S] median distance; dispersion: [S] robust sd of the peaks, and
+    growth: [S] rise from the earlier to the later half of the peaks, both as shares of the drop.
+    """
+
+    count: np.ndarray
+    peak: np.ndarray
+    drop: np.ndarray
+    every_h: np.ndarray
+    dispersion: np.ndarray
+    growth: np.ndarray
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The numbers that the rules read: arrays [S], times in hours, NaN where unknown."""
+
+    history_h: np.ndarray
+    observed_h: np.ndarray
+    step_h: np.ndarray
+    constant: np.ndarray
+    never_falls: np.ndarray  # nor is negative, apart from resets
+    share_at_level: np.ndarray  # of the hours within 2.5 % of the range about the median
+    level: np.ndarray
+    overall_spread: np.ndarray  # p95 - p5
+    noise: np.ndarray
+    cycles: Cycles
+    since_reset_h: np.ndarray
+    since_step_h: np.ndarray
+    slope_per_day: np.ndarray
+    window_h: np.ndarray
+    trend_strength: np.ndarray
+    trend_steady: np.ndarray
+    season_strength: np.ndarray
+
+
+def cycles_of(series: int, row: np.ndarray, hour: np.ndarray, peak: np.ndarray, drop: np.ndarray) -> Cycles:
+    """Summaries of resets.
+
+    Args:
+        series: S.
+        row, hour, peak, drop: [K] of each reset, in order of row and time (see ``features.breaks.falls``).
+    """
+    count = np.bincount(row, minlength=series)
+    first = np.cumsum(count) - count
+    rank = np.arange(len(row)) - first[row]
+    late = rank >= count[row] - CYCLES
+    table = np.full((3, series, CYCLES), np.nan)
+    at = (rank - np.maximum(count[row] - CYCLES, 0))[late]
+    table[:, row[late], at] = np.stack([hour, peak, drop])[:, late]
+    hours, peaks, drops = table
+
+    kept = np.minimum(count, CYCLES)
+    older = np.arange(CYCLES) < kept[:, None] / 2
+    usual = median(drops)
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        growth = (median(np.where(older, np.nan, peaks)) - median(np.where(older, peaks, np.nan))) / usual
+        dispersion = np.where(count >= 2, mad(peaks) / usual, np.nan)
+    return Cycles(count, median(peaks), usual, median(np.diff(hours, axis=1)), dispersion, growth)
+
+
+def shapes(evidence: Evidence) -> np.ndarray:
+    """The shape [S] of each series, a word; the rules and words are the table above."""
+    e, c = evidence, evidence.cycles
+    with np.errstate(invalid="ignore", over="ignore"):
+        rises = e.slope_per_day * e.window_h / 24
+        moves = np.abs(rises) >= TREND_SPREAD * e.overall_spread
+        trending = (e.trend_strength >= STRONG_TREND) & e.trend_steady & moves
+        same_ceiling = (c.dispersion <= SAME_CEILING) & (c.growth <= CEILING_GROWTH)
+        still_below = e.level <= c.peak + CEILING_GROWTH * c.drop
+        overdue = e.since_reset_h > OVERDUE_CYCLES * c.every_h
+        rules = [
+            ("too_short", (e.history_h < TOO_SHORT_H) | (e.observed_h < FEWEST_OBSERVED_H)),
+            ("constant", e.constant),
+            ("sparse", e.step_h > SPARSE_STEP_H),
+            ("sawtooth", (c.count >= 2) & same_ceiling & still_below & ~overdue),
+            ("counter", (c.count >= 1) & e.never_falls & (c.drop >= EMPTIED * c.peak)),
+            ("leak_with_resets", ((c.count >= 2) & ~overdue) | ((c.count >= 1) & trending & (rises > 0))),
+            ("trend", trending),
+            ("step", e.since_step_h <= RECENT_H),
+            ("seasonal", e.season_strength >= STRONG_SEASON),
+            ("flat", e.share_at_level >= FLAT_SHARE),
+            ("wandering", e.noise < WANDERING_NOISE * e.overall_spread),
+        ]
+        return np.select([rule for _, rule in rules], [word for word, _ in rules], default="noisy")

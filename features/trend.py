@@ -1,0 +1,105 @@
+"""How fast series rise or fall lately.
+
+Belongs here: one robust line through the end of each series, and how much it explains. Not here: where the line may
+begin (``features.breaks``), and what it means for the days to come (``forecasting``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from features.robust import mad, median, standardise, variance
+
+# The window is cut into so many bins at most; a fortnight gives bins of eight hours and 861 pairs.
+POINTS = 42
+FEWEST_POINTS = 4
+EARLIER, LATER = np.triu_indices(POINTS, 1)
+
+# A trend is steady when the medians of its quarters all move its way, and none brings most of it.
+QUARTERS = 4
+BACKWARD = 0.1
+JUMP = 0.75
+
+
+@dataclass(frozen=True)
+class Trend:
+    """A line for each of S series.
+
+    slope_per_day: [S], in units of the values; NaN where fewer than four points of the window were observed.
+    level: [S], where the line stands at as_of; NaN likewise.
+    strength: [S], 0..1, the share of the window's variance that the line explains; 0 where there is no line.
+    steady: bool [S], whether the window's quarters all move the line's way, and none by a jump.
+    """
+
+    slope_per_day: np.ndarray
+    level: np.ndarray
+    strength: np.ndarray
+    steady: np.ndarray
+
+
+def robust_trend(values: np.ndarray, window_h: np.ndarray) -> Trend:
+    """The Theil-Sen line through the last `window_h` hours of each series.
+
+    Args:
+        values: [S, T] hourly, NaN where not observed, best without rhythm and with breaks joined.
+        window_h: int [S], at least 1.
+
+    The line goes through medians of equal bins (Theil 1950, Sen 1968: the median slope of all pairs), so that neither
+    spikes nor a few odd days turn it.
+    """
+    standard = standardise(values)
+    S, T = values.shape
+    window = np.clip(window_h, 1, max(T, 1))
+    recent = np.where(np.arange(-T, 0) >= -window[:, None], standard.values, np.nan)
+    width = -(-window // POINTS)
+    slope, level = np.full(S, np.nan), np.full(S, np.nan)
+    steady = np.zeros(S, dtype=bool)
+    for hours in np.unique(width):
+        rows = np.flatnonzero(width == hours)
+        bins = _bins(recent[rows], int(hours))
+        at = (np.arange(-POINTS, 0) + 0.5) * hours
+        slope[rows] = median((bins[:, LATER] - bins[:, EARLIER]) / (at[LATER] - at[EARLIER]))
+        level[rows] = median(bins - slope[rows, None] * at)
+        few = np.count_nonzero(~np.isnan(bins), axis=1) < FEWEST_POINTS
+        slope[rows[few]] = level[rows[few]] = np.nan
+        steady[rows] = _is_steady(bins, at, window[rows], slope[rows])
+    # Multiplied in this order, and clipped, so that the widest of floats do not overflow.
+    with np.errstate(over="ignore"):
+        slope_per_day = slope * 24 * standard.scale
+        end = level * standard.scale + standard.centre
+    known = np.isfinite(slope_per_day) & np.isfinite(end)
+    return Trend(
+        np.where(known, slope_per_day, np.nan),
+        np.where(known, end, np.nan),
+        np.where(known, _strength(recent, slope, level), 0.0),
+        known & steady,
+    )
+
+
+def _bins(values: np.ndarray, hours: int) -> np.ndarray:
+    """[n, POINTS]: medians of consecutive bins of so many hours, ending at the last column."""
+    n, T = values.shape
+    padded = np.full((n, POINTS * hours), np.nan)
+    kept = min(T, POINTS * hours)
+    padded[:, POINTS * hours - kept :] = values[:, T - kept :]
+    return median(padded.reshape(n, POINTS, hours))
+
+
+def _is_steady(bins: np.ndarray, at: np.ndarray, window: np.ndarray, slope: np.ndarray) -> np.ndarray:
+    quarter = np.floor((at + window[:, None]) * QUARTERS / window[:, None])
+    levels = np.stack([median(np.where(quarter == q, bins, np.nan)) for q in range(QUARTERS)], axis=1)
+    moves = np.diff(levels, axis=1) * np.sign(slope)[:, None]
+    total = moves.sum(axis=1)
+    return (total > 0) & (moves.min(axis=1) >= -BACKWARD * total) & (moves.max(axis=1) <= JUMP * total)
+
+
+def _strength(recent: np.ndarray, slope: np.ndarray, level: np.ndarray) -> np.ndarray:
+    at = np.arange(-recent.shape[1], 0) + 0.5
+    line = level[:, None] + slope[:, None] * at
+    rest = recent - line
+    limit = 4 * mad(rest)[:, None]  # spikes tell nothing about a trend
+    calm = np.where(limit > 0, np.clip(rest, -limit, limit), rest)
+    whole = variance(line + calm)
+    return np.where(whole > 0, np.clip(1 - variance(calm) / np.where(whole > 0, whole, 1.0), 0.0, 1.0), 0.0)
