@@ -283,10 +283,11 @@ def night_of(text: str | None, settings: Settings, today: date | None = None) ->
     Raises:
         SettingsError: not a date, or a time that is not a night's cut.
     """
+    today = today or datetime.now(settings.zone).date()
     if text is None:
-        return settings.calendar.as_of or today or datetime.now(settings.zone).date()
+        return _allowed(settings.calendar.as_of or today, settings, today)
     try:
-        return _not_before_first(date.fromisoformat(text), settings)
+        return _allowed(date.fromisoformat(text), settings, today)
     except ValueError:
         pass
     try:
@@ -298,17 +299,19 @@ def night_of(text: str | None, settings: Settings, today: date | None = None) ->
     local = moment.astimezone(settings.zone).date()
     for night in (local, local + timedelta(days=1)):
         if cut(night, settings.zone) == utc:
-            return _not_before_first(night, settings)
+            return _allowed(night, settings, today)
     raise SettingsError(
         f"--as-of {text!r}: a night is cut at midnight in {settings.calendar.time_zone}; name the date alone: {local}"
     )
 
 
-def _not_before_first(night: date, settings: Settings) -> date:
+def _allowed(night: date, settings: Settings, today: date) -> date:
     if night < settings.calendar.first_night:
         raise SettingsError(
             f"--as-of {night}: lies before calendar.first_night ({settings.calendar.first_night}); move that back"
         )
+    if night > today:
+        raise SettingsError(f"--as-of {night}: lies in the future; the newest night is {today}")
     return night
 
 

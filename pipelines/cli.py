@@ -1,0 +1,82 @@
+"""The ``forewarn`` command. Exit codes: 0 done, 1 the run failed, 2 the input or the settings are unusable."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from pipelines.errors import RunFailedError
+from pipelines.settings import Settings, SettingsError, load, night_of
+from pipelines.sources.errors import InputError
+from pipelines.warehouse import WarehouseError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Tells what will break in the next days, and whether you are getting better at incidents.",
+)
+Config = Annotated[Path | None, typer.Option(help="Settings file. Default: $FOREWARN_CONFIG, else the sample fleet's.")]
+AsOf = Annotated[str | None, typer.Option(help="The night, e.g. 2026-05-31. Default: the settings' own, else today.")]
+console = Console(highlight=False)
+
+
+@app.command()
+def nightly(config: Config = None, as_of: AsOf = None) -> None:
+    """Run one night: ingest, forecast, write tickets and reports."""
+    settings = load(config)
+    night = night_of(as_of, settings)
+    from pipelines import nightly as job  # noqa: PLC0415 - Dagster takes seconds to import; a typo should not
+
+    outcome = job.run_night(settings, night, console)
+    from pipelines.summary import show  # noqa: PLC0415
+
+    show(console, settings, night, outcome)
+
+
+@app.command()
+def report(out: Annotated[Path, typer.Option(help="Folder for mttr.html, mttr.json and the charts.")],
+           config: Config = None, as_of: AsOf = None) -> None:  # fmt: skip
+    """Write the incident-trend report from the incident sources alone."""
+    settings = load(config)
+    night = night_of(as_of, settings)
+    from pipelines.incident_report import write_report  # noqa: PLC0415
+
+    for path in write_report(settings, night, out):
+        console.print(str(path))
+
+
+@app.command()
+def check(config: Config = None) -> None:
+    """Say whether everything is reachable and sensible, one line a finding."""
+    settings: Settings = load(config)
+    from pipelines.preflight import examine  # noqa: PLC0415
+    from pipelines.site import Site  # noqa: PLC0415
+
+    findings = examine(Site(settings))
+    for finding in findings:
+        console.print(f"{finding.level:<6}{finding.text}", markup=False, soft_wrap=True)
+    if any(finding.level == "fault" for finding in findings):
+        raise typer.Exit(2)
+
+
+def main() -> None:
+    try:
+        app()
+    except (SettingsError, InputError, WarehouseError) as error:
+        sys.exit(_said(error, 2))
+    except RunFailedError as error:
+        sys.exit(_said(error, 1))
+
+
+def _said(error: Exception, code: int) -> int:
+    sys.stderr.write(f"forewarn: {error}\n")
+    return code
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,68 @@
+"""The nightly job in this process, with progress and a table at the end. The very job that Dagster schedules."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from rich.console import Console
+
+from pipelines.build import NIGHTLY, build_defs
+from pipelines.errors import RunFailedError
+from pipelines.preflight import exclusive, require
+from pipelines.progress import Bars
+from pipelines.settings import Settings, cut
+from pipelines.site import Site
+
+TEMPLATE = Path(__file__).parent / "deploy" / "dagster.yaml"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A finished night: what main.runs says of it, and how long each stage took."""
+
+    counts: dict[str, Any]
+    seconds: dict[str, float]
+
+
+def run_night(settings: Settings, night: date, console: Console) -> Outcome:
+    """Run one night.
+
+    Raises:
+        InputError, WarehouseError: before the run began; nothing was changed.
+        RunFailedError: it began.
+    """
+    site = Site(settings)
+    with exclusive(site):
+        require(site)
+        with Bars(console) as bars:
+            _execute(build_defs(settings, bars), night, instance_of(settings))
+        with site.warehouse.reader() as con:
+            query = "SELECT counts FROM main.runs WHERE as_of = $as_of"
+            rows = con.execute(query, {"as_of": cut(night, settings.zone)}).fetchall()
+    return Outcome(json.loads(rows[0][0]), bars.seconds)
+
+
+def _execute(defs: dg.Definitions, night: date, instance: dg.DagsterInstance) -> None:
+    quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+    job = defs.resolve_job_def(NIGHTLY)
+    try:
+        job.execute_in_process(partition_key=night.isoformat(), instance=instance, run_config=quiet)
+    except Exception as error:  # whatever an asset raised: said in one line here, with its traceback in Dagster
+        raise RunFailedError(" ".join(str(error).split()) or type(error).__name__) from error
+
+
+def instance_of(settings: Settings) -> dg.DagsterInstance:
+    """Dagster's history: ``$DAGSTER_HOME``, else a folder under the storage root, made from the template."""
+    home = Path(os.environ.get("DAGSTER_HOME") or settings.root / "dagster")
+    home.mkdir(parents=True, exist_ok=True)
+    if not (home / "dagster.yaml").exists():
+        shutil.copyfile(TEMPLATE, home / "dagster.yaml")
+    os.environ["DAGSTER_HOME"] = str(home)
+    return dg.DagsterInstance.get()
