@@ -1,0 +1,141 @@
+"""Is it getting longer or shorter? A slope with its interval, a test that allows for runs, and many of them at once."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+from scipy import special, stats
+
+from reports.statistics.intervals import ALPHA, Interval
+from reports.statistics.survival import Survival
+
+POWER = 0.8
+BLOCKS, LEAST_BLOCKS, LEAST_PER_BLOCK = 40, 8, 5
+
+
+class MannKendall(NamedTuple):
+    """S, its variance (corrected) and the two-sided p-value."""
+
+    s: float
+    variance: float
+    p_value: float
+
+
+class Trend(NamedTuple):
+    """A slope per unit of time of log durations, with what goes with it."""
+
+    slope: float
+    lo: float
+    hi: float
+    p_value: float
+    smallest_detectable: float | None
+
+
+def mann_kendall(values: np.ndarray, autocorrelation: bool = True) -> MannKendall:
+    """Does the order of the values go with their order in time?
+
+    Mann (1945), Kendall (1975), with the variance for ties and a continuity correction. `autocorrelation` widens that
+    variance as Hamed & Rao (1998), J. Hydrology 204, equation 13, from the ranks' autocorrelation once Theil-Sen's
+    slope is taken out; but theirs, which keeps only the significant lags, sees too little in 10-40 values (of trendless
+    AR(1) series of 40 with 0.5 it called 19 % a trend at a nominal 5 %, this one 7 %). So the autocorrelations are
+    those of an AR(1) process, rho^k, with rho corrected for its bias, (m r + 2) / (m - 4) (van Giersbergen 2005, as in Hamed
+    2009, J. Hydrology 368), and never below 0: chance must not narrow an interval.
+
+    Args:
+        values: [m] in order of time, equally spaced, finite, m > 4.
+    """
+    m = len(values)
+    s = float(np.sign(values[None, :] - values[:, None])[np.triu_indices(m, 1)].sum())
+    ties = np.unique(values, return_counts=True)[1]
+    variance = (m * (m - 1) * (2 * m + 5) - (ties * (ties - 1) * (2 * ties + 5)).sum()) / 18
+    if autocorrelation:
+        variance *= _inflation(values)
+    if variance == 0:
+        return MannKendall(s, 0.0, 1.0)
+    z = (s - np.sign(s)) / np.sqrt(variance)
+    return MannKendall(s, float(variance), float(2 * special.ndtr(-abs(z))))
+
+
+def _inflation(values: np.ndarray) -> float:
+    m = len(values)
+    at = np.arange(m, dtype=float)
+    ranks = stats.rankdata(values - _median_slope(at, values) * at)
+    centred = ranks - ranks.mean()
+    if not centred.any():
+        return 1.0
+    r = float(centred[1:] @ centred[:-1] / (centred @ centred))
+    rho = min(0.95, max(0.0, (m * r + 2) / (m - 4)))
+    lags = np.arange(1, m - 2)
+    weights = (m - lags) * (m - lags - 1) * (m - lags - 2)
+    return float(1 + 2 / (m * (m - 1) * (m - 2)) * (weights * rho**lags).sum())
+
+
+def theil_sen(at: np.ndarray, values: np.ndarray, variance: float) -> tuple[float, Interval]:
+    """The median of all pairwise slopes, with Sen's (1968) interval.
+
+    Args:
+        at, values: [m]; equal times are left out of the pairs.
+        variance: of Kendall's S, from `mann_kendall`, so that the interval allows for runs as the test does.
+    """
+    slopes = _slopes(at, values)
+    half = special.ndtri(1 - ALPHA / 2) * np.sqrt(variance)
+    below = int(np.floor((len(slopes) - half) / 2))
+    above = int(np.ceil((len(slopes) + half) / 2))
+    lo, hi = slopes[max(0, below)], slopes[min(len(slopes) - 1, above)]
+    return float(np.median(slopes)), Interval(float(lo), float(hi))
+
+
+def _slopes(at: np.ndarray, values: np.ndarray) -> np.ndarray:
+    first, second = np.triu_indices(len(at), 1)
+    apart = at[second] - at[first]
+    different = apart != 0
+    return np.sort((values[second] - values[first])[different] / apart[different])
+
+
+def _median_slope(at: np.ndarray, values: np.ndarray) -> float:
+    return float(np.median(_slopes(at, values)))
+
+
+def trend(at: np.ndarray, seconds: np.ndarray, finished: np.ndarray) -> Trend | None:
+    """The trend of durations in order of their beginning.
+
+    They are cut into up to 40 blocks of equal size; each block's value is the logarithm of its Kaplan-Meier median, so
+    that unfinished durations weigh in and a recent block is not short merely because its long ones are still running.
+    Where not even half of a block is finished its longest time so far stands in: a lower bound, so that a worsening is
+    rather understated. Then `theil_sen` and `mann_kendall` over the blocks.
+
+    The smallest detectable slope is the one found in 80 % of cases at 5 %: (1.96 + 0.84) standard errors, the standard
+    error being the interval's half width / 1.96.
+
+    Args:
+        at: [n] when each began, ascending, in the unit of time that the slope is per.
+        seconds: [n] how long it took, or has taken so far.
+        finished: bool [n].
+
+    Returns:
+        None below 8 blocks of 5, or where all began at one time.
+    """
+    blocks = min(BLOCKS, len(at) // LEAST_PER_BLOCK)
+    if blocks < LEAST_BLOCKS or at[0] == at[-1]:
+        return None
+    edges = np.linspace(0, len(at), blocks + 1).round().astype(int)
+    spans = list(pairwise(edges))
+    middle = np.array([at[a:b].mean() for a, b in spans])
+    level = np.array([_log_median(seconds[a:b], finished[a:b]) for a, b in spans])
+    test = mann_kendall(level)
+    slope, (lo, hi) = theil_sen(middle, level, test.variance)
+    z = float(special.ndtri(1 - ALPHA / 2))
+    smallest = (hi - lo) / 2 * (z + float(special.ndtri(POWER))) / z
+    return Trend(slope, lo, hi, test.p_value, smallest or None)  # all but equal values have an interval without width
+
+
+def _log_median(seconds: np.ndarray, finished: np.ndarray) -> float:
+    median = Survival.fit(seconds, finished).quantile(0.5)
+    return float(np.log1p(seconds.max() if median is None else median))
+
+
+def q_values(p_values: np.ndarray) -> np.ndarray:
+    """Benjamini & Hochberg (1995): calling all with q <= 5 % leaves at most 5 % false ones among them, on average."""
+    return stats.false_discovery_control(p_values) if len(p_values) else p_values
