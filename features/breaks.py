@@ -13,7 +13,7 @@ samples proposes candidates; only those are looked at closely, in small windows 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -30,13 +30,19 @@ FALL_SD = 6.0
 FALL_SPREAD = 0.05  # of the series' p95 - p5
 FALL_RHYTHM = 0.5  # of the range of the rhythm that was taken away, whose strength varies from day to day
 FALL_WEEK = 0.3  # of the range of the 168 samples before
+FALLS_AFTER_CLIMB = 0.5  # of all sharp falls, by size; a series that falls as readily from a plateau carries load
 SHARPNESS = 0.6  # of the fall happens within two samples
 NEIGHBOURS = 3
 AROUND = 7  # samples on either side whose median is the level; a spike of three cannot move it
 CLIMB_SAMPLES = 672  # how far back a climb is looked for
-CLIMB_SHARE = 0.25  # of the fall must have been climbed before
+# A climb fills the time since the last fall, or only the last third or ninth of it: the part, how many samples it must
+# hold, and the share of the fall that must have crept up in it, jumps not counted.
+CLIMB_PARTS = ((1, 8, 0.25), (3, 12, 0.5), (9, 12, 0.5))
+CLIMB_SD = 3.0
 CLIMB_JUMP = 0.75  # a climb of which one quarter brings more than this is a jump
+CLIMB_ORDER = 0.6  # Kendall's tau-a of the values on their way up
 CLIMB_POINTS = 24
+CLIMB_PAIRS = np.triu_indices(CLIMB_POINTS, 1)
 
 # Steps. Blocks are medians of six samples, so that spikes are gone.
 BLOCK = 6
@@ -44,6 +50,7 @@ NEAR, BEFORE, AFTER = 4, 20, 16  # blocks: a day, five days (longer than a weeke
 STEP_SD = 4.0
 STEP_SPREAD = 0.15
 STEP_SHARE = 0.6
+STEP_APART = 0.3  # of the step lies between nine tenths of what was before and nine tenths of what came after
 
 
 @dataclass(frozen=True)
@@ -83,7 +90,7 @@ def find_breaks(values: np.ndarray, season: Season | None = None) -> Breaks:
     season = season if season is not None else find_season(values)
     standard = standardise(values)
     with np.errstate(over="ignore", invalid="ignore"):
-        rhythm = np.where(season.tooth, 0.0, np.ptp(season.daily, axis=1)) / standard.scale
+        rhythm = season.removed_range / standard.scale
         calm = (season.remove(values) - standard.centre[:, None]) / standard.scale[:, None]
     samples = Samples.of(np.clip(np.where(np.isfinite(values), calm, np.nan), -50.0, 50.0))
     reset_row, reset_at = _find_resets(samples, rhythm)
@@ -132,12 +139,22 @@ def join(values: np.ndarray, breaks: Breaks) -> np.ndarray:
 # ----------------------------------------------------------------------------------------------------------- resets
 
 
-def _noise(differences: np.ndarray) -> np.ndarray:
-    """[S]: sd of the differences, deaf to a tenth of jumps; of a staircase, a quarter of its usual stair."""
-    away = np.sort(np.abs(differences - median(differences)[:, None]), axis=1)
+def _noise(packed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The usual change from sample to sample, and the series as it would be had it never changed faster.
+
+    Returns:
+        sd [S] of the differences, deaf to a tenth of jumps; of a staircase, a quarter of its usual stair.
+        gradual [S, P]: the sum of the changes, each cut to the usual. Spikes cancel out, a jump hardly shows, and what
+        is left is how far the series crept.
+    """
+    change = np.diff(packed, axis=1, prepend=packed[:, :1])
+    drift = median(change)[:, None]
+    away = np.abs(change - drift)
     usual = quantiles(away, (0.8,))[0] / NORMAL_Q80
     stair = 0.25 * median(np.where(away > TINY, away, np.nan))
-    return np.fmax(np.fmax(usual, stair), TINY)
+    noise = np.fmax(np.fmax(usual, stair), TINY)
+    most = np.abs(drift) + PROPOSED_SD * noise[:, None]
+    return noise, np.cumsum(np.clip(change, -most, most), axis=1)
 
 
 def _shift(samples: np.ndarray, by: int) -> np.ndarray:
@@ -167,7 +184,7 @@ def _propose(samples: Samples, noise: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 
 def _find_resets(samples: Samples, rhythm: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    noise = _noise(np.diff(samples.packed, axis=1))
+    noise, gradual = _noise(samples.packed)
     row, at, sharp = _propose(samples, noise)
     before, after = samples.window(row, at - AROUND, AROUND), samples.window(row, at, AROUND)
     fall = median(before) - median(after)
@@ -177,12 +194,19 @@ def _find_resets(samples: Samples, rhythm: np.ndarray) -> tuple[np.ndarray, np.n
     row, at, fall = row[stays], at[stays], fall[stays]
 
     start = np.maximum(_previous(row, at, fall), at - CLIMB_SAMPLES)
+    crept = replace(samples, packed=gradual)
     climbs = np.zeros(len(row), dtype=bool)
-    for part in (1, 3, 9):  # the whole time since the last fall, or only the end of it
-        climbs |= _climbs(samples, row, at - (at - start) // part, at, fall)
+    for part, shortest, share in CLIMB_PARTS:
+        since = at - (at - start) // part
+        climbed = _crept_by(crept.spaced(row, since, at, CLIMB_POINTS))
+        far = climbed >= np.maximum(share * fall, CLIMB_SD * noise[row])
+        climbs |= (at - since >= shortest) & far & _in_order(samples.spaced(row, since, at, CLIMB_POINTS))
     week = samples.spaced(row, np.maximum(at - 168, 0), at, CLIMB_POINTS)
     low, high = quantiles(week, (0.1, 0.9))
     real = climbs & (fall >= FALL_WEEK * (high - low))
+    every = np.bincount(row, fall, minlength=len(noise))
+    ended = np.bincount(row[real], fall[real], minlength=len(noise))
+    real &= (ended >= FALLS_AFTER_CLIMB * every)[row]
     return row[real], at[real]
 
 
@@ -201,14 +225,19 @@ def _previous(row: np.ndarray, at: np.ndarray, fall: np.ndarray) -> np.ndarray:
     return np.where(same, at[np.maximum(found, 0)], 0)
 
 
-def _climbs(samples: Samples, row: np.ndarray, start: np.ndarray, stop: np.ndarray, fall: np.ndarray) -> np.ndarray:
-    """Whether a gradual climb fills [start, stop): the medians of its quarters rise, none by a jump."""
-    points = samples.spaced(row, start, stop, CLIMB_POINTS).reshape(len(row), 4, CLIMB_POINTS // 4)
-    quarter = median(points)
+def _crept_by(points: np.ndarray) -> np.ndarray:
+    """How far points [K, CLIMB_POINTS] climb from their first quarter to the last; 0 unless all quarters take part."""
+    quarter = median(points.reshape(len(points), 4, CLIMB_POINTS // 4))
     rise = np.diff(quarter, axis=1)
     total = quarter[:, 3] - quarter[:, 0]
     gradual = (rise.min(axis=1) >= -0.1 * total) & (rise.max(axis=1) <= CLIMB_JUMP * total)
-    return (stop - start >= 4) & (total >= CLIMB_SHARE * fall) & gradual
+    return np.where(gradual, total, 0.0)
+
+
+def _in_order(points: np.ndarray) -> np.ndarray:
+    """Whether points [K, CLIMB_POINTS] rise on the whole: bursts and plateaus do not."""
+    earlier, later = CLIMB_PAIRS
+    return np.sign(points[:, later] - points[:, earlier]).mean(axis=1) >= CLIMB_ORDER
 
 
 # ------------------------------------------------------------------------------------------------------------ steps
@@ -248,7 +277,7 @@ def _find_steps(samples: Samples, reset_row: np.ndarray, reset_at: np.ndarray) -
     near, far = shift[row, at], median(after) - median(before)
     same = (far * near > 0) & (np.abs(far) >= STEP_SHARE * np.abs(near)) & (np.abs(near) >= STEP_SHARE * np.abs(far))
     sign = np.sign(near)[:, None]
-    apart = quantiles(after * sign, (0.1,))[0] > quantiles(before * sign, (0.9,))[0]
+    apart = quantiles(after * sign, (0.1,))[0] - quantiles(before * sign, (0.9,))[0] >= STEP_APART * np.abs(far)
     ends = blocks.take(row, at[:, None] + np.array([-1, 1]))
     sharp = (ends[:, 1] - ends[:, 0]) * sign[:, 0] >= STEP_SHARE * np.abs(far)
     real = same & apart & sharp & (np.abs(far) >= enough[row])

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from features.breaks import Breaks, falls, find_breaks, hours_since, join
+from features.breaks import falls, find_breaks, hours_since, join
 from features.grid import Grid
 from features.robust import FUZZ, NORMAL_MAD, median, quantiles
 from features.samples import Samples
@@ -17,9 +17,10 @@ from features.shapes import Evidence, cycles_of, shapes
 from features.trend import robust_trend
 
 CHUNK = 128  # series at once: their grid and its copies stay within the processor's cache
-SHORTEST_TREND_H, LONGEST_TREND_H = 48, 336
+SHORTEST_TREND_H, LONGEST_TREND_H = 72, 336
 STALE_STEPS = 3  # a rarely sampled series stands at its last value for so many of its steps
 NEAR_LEVEL = 0.025
+ABOUT_ZERO = 0.1  # of the highest value: what a counter reaches within its first hour, at most
 LARGEST_EXACT = 2.0**53  # beyond, every float is an integer
 
 SCHEMA = pl.Schema(
@@ -49,20 +50,28 @@ SCHEMA = pl.Schema(
 )
 
 
-def profile(grid: Grid) -> pl.DataFrame:
+def profile(grid: Grid, falling: np.ndarray | None = None) -> pl.DataFrame:
     """The columns of features.profiles, one row per series, sorted by series_id; null where a number is unknown.
 
+    Args:
+        grid: S series.
+        falling: bool [S], series whose danger lies below, such as free memory; by default none. They leak downwards,
+            and their resets are sudden rises: reset_peak is then the value just before such a rise, and reset_drop,
+            how far it rose. All other numbers mean the same for both.
+
     A row depends on its own series alone, whatever else the grid holds. Infinite values count as not observed. The
-    slope is that since the last reset or step, over a fortnight at most; where that is less than two days, the time
+    slope is that since the last reset or step, over a fortnight at most; where that is less than three days, the time
     before is joined on with the breaks taken out. Peak and drop of the resets are medians over the last ten.
     """
-    starts = range(0, len(grid.series_id), CHUNK)
-    chunks = [_profile_chunk(grid.take(np.arange(start, min(start + CHUNK, len(grid.series_id))))) for start in starts]
+    S = len(grid.series_id)
+    sign = np.ones(S) if falling is None else np.where(falling, -1.0, 1.0)
+    rows = [np.arange(start, min(start + CHUNK, S)) for start in range(0, S, CHUNK)]
+    chunks = [_profile_chunk(grid.take(part), sign[part]) for part in rows]
     return pl.concat([SCHEMA.to_frame(), *chunks]).sort("series_id")
 
 
-def _profile_chunk(grid: Grid) -> pl.DataFrame:
-    values = np.where(np.isfinite(grid.values), grid.values, np.nan)
+def _profile_chunk(grid: Grid, sign: np.ndarray) -> pl.DataFrame:
+    values = np.where(np.isfinite(grid.values), grid.values, np.nan) * sign[:, None]
     S, T = values.shape
     samples = Samples.of(values)
     history = np.where(samples.count > 0, T - samples.column[:, :1].max(axis=1, initial=0), 0)
@@ -77,7 +86,7 @@ def _profile_chunk(grid: Grid) -> pl.DataFrame:
     since = hours_since(breaks.any)
     window = np.clip(np.where(np.isnan(since), T, since), SHORTEST_TREND_H, LONGEST_TREND_H).astype(np.int64)
     window = np.minimum(window, np.maximum(history, 1))
-    trend = robust_trend(season.remove(join(values, breaks)), window)
+    trend = robust_trend(season.remove(join(values, breaks)[:, -LONGEST_TREND_H:]), window)
     since_reset, since_step = hours_since(breaks.resets), hours_since(breaks.steps)
     word = shapes(
         Evidence(
@@ -95,7 +104,7 @@ def _profile_chunk(grid: Grid) -> pl.DataFrame:
             trend_steady=trend.steady,
             season_strength=np.maximum(season.daily_strength, season.weekly_strength),
             constant=_is_constant(values),
-            never_falls=_never_falls(samples, breaks),
+            falls_to_zero=_falls_to_zero(samples),
             share_at_level=_share_at_level(values),
             overall_spread=_spread(values),
         )
@@ -108,16 +117,16 @@ def _profile_chunk(grid: Grid) -> pl.DataFrame:
         "observed_h": samples.count,
         "longest_gap_h": _longest_gap(samples, T),
         "step_h": step,
-        "level": level,
+        "level": level * sign,
         "spread": spread,
         "noise": noise,
-        "slope_per_day": trend.slope_per_day,
+        "slope_per_day": trend.slope_per_day * sign,
         "trend_strength": np.where(np.isnan(trend.slope_per_day), np.nan, trend.strength),
         "daily_strength": season.daily_strength,
         "weekly_strength": season.weekly_strength,
         "resets": cycles.count,
         "hours_since_reset": since_reset,
-        "reset_peak": cycles.peak,
+        "reset_peak": cycles.peak * sign,
         "reset_drop": cycles.drop,
         "steps": breaks.steps.sum(axis=1),
         "hours_since_step": since_step,
@@ -164,17 +173,18 @@ def _noise(samples: Samples, season: Season) -> np.ndarray:
     return NORMAL_MAD * np.where(known, median(np.abs(season.remainder)), between)
 
 
-def _never_falls(samples: Samples, breaks: Breaks) -> np.ndarray:
-    """Whether a series never falls, but at a reset (or in the hour before, which may hold both levels) and is never
-    negative.
+def _falls_to_zero(samples: Samples) -> np.ndarray:
+    """Whether a series, wherever it falls, lands at about zero, at once or with the next sample, and is never negative.
+
+    It knows where zero is: the only number here that a shift of the series changes.
     """
-    row, column = np.nonzero(breaks.resets)
-    rank = samples.rank[row, column]
-    with np.errstate(over="ignore", invalid="ignore"):
-        fall = np.diff(samples.packed, axis=1) < 0
-    fall[row, rank - 1] = False
-    fall[row, np.maximum(rank - 2, 0)] = False
-    return ~fall.any(axis=1) & ~(samples.packed < 0).any(axis=1)
+    packed = samples.packed
+    if packed.shape[1] < 2:
+        return np.zeros(len(packed), dtype=bool)
+    about_zero = packed <= ABOUT_ZERO * quantiles(packed, (1.0,))[0][:, None]
+    about_zero[:, :-1] |= about_zero[:, 1:]
+    fall = packed[:, 1:] < packed[:, :-1]
+    return ~(fall & ~about_zero[:, 1:]).any(axis=1) & ~(packed < 0).any(axis=1)
 
 
 def _is_constant(values: np.ndarray) -> np.ndarray:

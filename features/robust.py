@@ -40,9 +40,10 @@ def variance(values: np.ndarray) -> np.ndarray:
     """Variance along the last axis over what is not NaN; 0 where nothing is observed."""
     observed = ~np.isnan(values)
     count = np.maximum(np.count_nonzero(observed, axis=-1), 1)
-    filled = np.where(observed, values, 0.0)
-    centred = np.where(observed, values - (filled.sum(axis=-1) / count)[..., None], 0.0)
-    return np.square(centred).sum(axis=-1) / count
+    centre = np.where(observed, values, 0.0).sum(axis=-1) / count
+    away = values - centre[..., None]
+    away[~observed] = 0.0
+    return np.square(away, out=away).sum(axis=-1) / count
 
 
 def _at(ordered: np.ndarray, count: np.ndarray, share: float) -> np.ndarray:

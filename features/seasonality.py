@@ -5,9 +5,10 @@ Belongs here: additive profiles by hour of day and hour of week. Not here: what 
 
 The decomposition is STL's in kind, made robust and cheap: a centred moving average of one cycle is taken away, the
 median of each phase over the cycles is the profile, and the profile is shrunk towards zero by what chance alone would
-have drawn (positive-part James-Stein). The daily profile comes first; the weekly one describes what it leaves. Strength
-follows Wang, Smith & Hyndman (2006), 1 - var(remainder) / var(remainder + season), with the remainder taken as if each
-cycle had been left out of its own profile, so that a rhythm seen twice does not look certain.
+have drawn (positive-part James-Stein) and by what the two halves of the history do not agree on. The daily profile
+comes first; the weekly one describes what it leaves. Strength follows Wang, Smith & Hyndman (2006),
+1 - var(remainder) / var(remainder + season), with the remainder taken as if each cycle had been left out of its own
+profile, so that a rhythm seen twice does not look certain.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ SPIKE_SD = 4.0
 TOOTH_FALL_HOURS = 3
 TOOTH_FALL_SHARE = 0.85
 TOOTH_CLIMB_HOURS = 0.7
-TOOTH_STRENGTH = 0.3
+# A rhythm weaker than this is left in the series: taking it away would do more harm than it does.
+TRUSTED = 0.3
 
 
 @dataclass(frozen=True)
@@ -59,11 +61,22 @@ class Season:
         return self.daily[:, offsets % DAY] + self.weekly[:, offsets % WEEK]
 
     def remove(self, values: np.ndarray) -> np.ndarray:
-        """The values [S, T] without their rhythm; a tooth stays, since it is no rhythm."""
-        season = self.at(np.arange(-values.shape[1], 0))
-        season[self.tooth] = 0.0
+        """The values [S, T] without their rhythm; a tooth stays, since it is no rhythm, and so does a weak one."""
+        daily, weekly = self._removable()
         with np.errstate(over="ignore", invalid="ignore"):
-            return values - season
+            return values - _repeat(daily, values.shape[1]) - _repeat(weekly, values.shape[1])
+
+    @property
+    def removed_range(self) -> np.ndarray:
+        """[S]: highest less lowest phase of the daily profile that ``remove`` takes away."""
+        daily, _ = self._removable()
+        with np.errstate(over="ignore"):
+            return daily.max(axis=1) - daily.min(axis=1)
+
+    def _removable(self) -> tuple[np.ndarray, np.ndarray]:
+        daily = ~self.tooth & (self.daily_strength >= TRUSTED)
+        weekly = ~self.tooth & (self.weekly_strength >= TRUSTED)
+        return np.where(daily[:, None], self.daily, 0.0), np.where(weekly[:, None], self.weekly, 0.0)
 
 
 def find_season(values: np.ndarray) -> Season:
@@ -86,7 +99,7 @@ def find_season(values: np.ndarray) -> Season:
             daily_strength=daily_strength,
             weekly_strength=_strength(slow, weekly, WEEK),
             remainder=remainder * scale,
-            tooth=(daily_strength >= TOOTH_STRENGTH) & is_tooth(daily),
+            tooth=(daily_strength >= TRUSTED) & is_tooth(daily),
         )
 
 
@@ -109,13 +122,28 @@ def _cycle(values: np.ndarray, period: int) -> tuple[np.ndarray, np.ndarray]:
     raw = np.where((count >= 2) & known[:, None], median(cycles), 0.0)
     raw = np.where(count >= 2, raw - raw.mean(axis=-1, keepdims=True), 0.0)
 
-    remainder = detrended - _repeat(raw, values.shape[1])
     seen = np.maximum(count.sum(axis=-1) / period, 1.0)
-    by_chance = MEDIAN_COST * variance(remainder) / np.maximum(seen - 1, 1.0)
+    by_chance = MEDIAN_COST * variance(detrended - _repeat(raw, values.shape[1])) / np.maximum(seen - 1, 1.0)
     drawn = np.square(raw).mean(axis=-1)
-    kept = np.where(drawn > 0, np.maximum(0.0, 1 - by_chance / np.where(drawn > 0, drawn, 1.0)), 0.0)
-    profile = raw * kept[:, None]
+    agreed = np.fmin(drawn - by_chance, _agreement(cycles, drawn))
+    profile = raw * np.where(drawn > 0, np.maximum(agreed, 0.0) / np.where(drawn > 0, drawn, 1.0), 0.0)[:, None]
     return profile, detrended - _repeat(profile, values.shape[1])
+
+
+def _agreement(cycles: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+    """What the profiles of the older and the newer half of the cycles have in common, at most all of it.
+
+    A pattern whose phase drifts, such as restarts every 25 hours, looks like a rhythm only over a few cycles. With
+    fewer than four cycles there are no halves to compare.
+    """
+    _, period, width = cycles.shape
+    observed = ~np.isnan(cycles)
+    first = np.argmax(observed.any(axis=1), axis=-1)
+    older = np.arange(width) < (first[:, None] + width) / 2
+    product = median(np.where(older[:, None], cycles, np.nan)) * median(np.where(older[:, None], np.nan, cycles))
+    compared = np.count_nonzero(~np.isnan(product), axis=-1) >= PHASES_SEEN * period
+    enough = np.count_nonzero(observed, axis=(1, 2)) >= 4 * period
+    return np.where(compared & enough, np.minimum(np.nan_to_num(product).mean(axis=-1), drawn), drawn)
 
 
 def _strength(remainder: np.ndarray, profile: np.ndarray, period: int) -> np.ndarray:

@@ -11,7 +11,7 @@ constant           one value throughout
 sparse             sampled more rarely than every two hours, on the median
 sawtooth           resets again and again, from one ceiling: log rotation, a clean-up by quota
 counter            never falls but to about zero, never negative: a total since the last restart
-leak_with_resets   resets that come at no common height, or at rising ones, or one reset and a climb since
+leak_with_resets   resets from no common height, or from rising ones, and a climb since
 trend              a steady line explains most of the last fortnight (or of the time since the last break)
 step               a shift of level within the last fortnight that stayed
 seasonal           a daily or weekly rhythm explains half of what a trend leaves
@@ -35,7 +35,7 @@ TOO_SHORT_H = 72
 FEWEST_OBSERVED_H = 12
 SPARSE_STEP_H = 2.0
 RECENT_H = 336
-STRONG_TREND = 0.5
+STRONG_TREND, WEAK_TREND = 0.5, 0.1
 TREND_SPREAD = 0.1  # of the series' p95 - p5 must be moved within the window
 STRONG_SEASON = 0.5
 FLAT_SHARE = 0.8
@@ -48,7 +48,6 @@ CYCLES = 10  # the last so many count
 SAME_CEILING = 0.2  # robust sd of the peaks
 CEILING_GROWTH = 0.25  # from the earlier half of the peaks to the later
 OVERDUE_CYCLES = 3.0  # a sawtooth that has not fallen for so many cycles is one no more
-EMPTIED = 0.9  # of its peak is lost by a counter that restarts
 
 
 @dataclass(frozen=True)
@@ -75,7 +74,7 @@ class Evidence:
     observed_h: np.ndarray
     step_h: np.ndarray
     constant: np.ndarray
-    never_falls: np.ndarray  # nor is negative, apart from resets
+    falls_to_zero: np.ndarray  # wherever it falls, and is never negative
     share_at_level: np.ndarray  # of the hours within 2.5 % of the range about the median
     level: np.ndarray
     overall_spread: np.ndarray  # p95 - p5
@@ -122,6 +121,7 @@ def shapes(evidence: Evidence) -> np.ndarray:
         rises = e.slope_per_day * e.window_h / 24
         moves = np.abs(rises) >= TREND_SPREAD * e.overall_spread
         trending = (e.trend_strength >= STRONG_TREND) & e.trend_steady & moves
+        climbing = e.trend_strength >= WEAK_TREND
         same_ceiling = (c.dispersion <= SAME_CEILING) & (c.growth <= CEILING_GROWTH)
         still_below = e.level <= c.peak + CEILING_GROWTH * c.drop
         overdue = e.since_reset_h > OVERDUE_CYCLES * c.every_h
@@ -129,9 +129,9 @@ def shapes(evidence: Evidence) -> np.ndarray:
             ("too_short", (e.history_h < TOO_SHORT_H) | (e.observed_h < FEWEST_OBSERVED_H)),
             ("constant", e.constant),
             ("sparse", e.step_h > SPARSE_STEP_H),
-            ("sawtooth", (c.count >= 2) & same_ceiling & still_below & ~overdue),
-            ("counter", (c.count >= 1) & e.never_falls & (c.drop >= EMPTIED * c.peak)),
-            ("leak_with_resets", ((c.count >= 2) & ~overdue) | ((c.count >= 1) & trending & (rises > 0))),
+            ("sawtooth", (c.count >= 3) & same_ceiling & still_below & ~overdue),
+            ("counter", (c.count >= 1) & e.falls_to_zero),
+            ("leak_with_resets", (rises > 0) & (((c.count >= 2) & climbing & ~overdue) | ((c.count >= 1) & trending))),
             ("trend", trending),
             ("step", e.since_step_h <= RECENT_H),
             ("seasonal", e.season_strength >= STRONG_SEASON),
