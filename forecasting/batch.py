@@ -1,0 +1,55 @@
+"""What travels to a worker, and what comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from features.grid import Grid
+from features.signals import Signal
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some series of a night; every series is in one batch only.
+
+    grid: hourly means before as_of, of every series that was observed; 250-1000 series are best.
+    series: series_id, unit (further columns are ignored).
+    limits: the columns of forecasting.limits. missing: ``forecasting.limits.Limits.missing``.
+    signals: (at least) those that limits and missing name.
+    """
+
+    grid: Grid
+    series: pl.DataFrame
+    limits: pl.DataFrame
+    missing: pl.DataFrame
+    signals: Sequence[Signal]
+
+    def only(self, series_id: np.ndarray) -> Batch:
+        """The batch of some of its series."""
+        wanted = pl.col("series_id").is_in(pl.Series(series_id, dtype=pl.UInt64).implode())
+        return Batch(
+            self.grid.take(np.isin(self.grid.series_id, series_id)),
+            self.series.filter(wanted),
+            self.limits.filter(wanted),
+            self.missing.filter(wanted),
+            self.signals,
+        )
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What a worker says about a batch: rows of the tables of these names, and of ``forecasting.tables.BACKTESTS``.
+
+    entrants: the series of the batch that might try Prophet, or none.
+    """
+
+    profiles: pl.DataFrame
+    risks: pl.DataFrame
+    forecasts: pl.DataFrame
+    backtests: pl.DataFrame
+    failures: pl.DataFrame
+    entrants: Batch | None = None

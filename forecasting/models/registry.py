@@ -1,0 +1,24 @@
+"""All models there are. The conformance suite runs over them; the night uses `FLEET`, and `PROPHET` where it wins."""
+
+from __future__ import annotations
+
+from forecasting.models.base import Model, PointModel
+from forecasting.models.ensemble import Ensemble
+from forecasting.models.level_season import LevelSeason, UsualWeek
+from forecasting.models.local_trend import LocalTrend
+from forecasting.models.prophet import ProphetModel
+
+# Each member, and how much it is believed before any evidence: the simple ones more.
+MEMBERS: tuple[tuple[PointModel, float], ...] = (
+    (LevelSeason(), 2.0),
+    (UsualWeek(), 1.0),
+    (LocalTrend(window_h=24, bins=8), 0.25),
+    (LocalTrend(window_h=72, bins=12), 0.5),
+    (LocalTrend(window_h=168, bins=14), 1.0),
+    (LocalTrend(window_h=336, bins=14), 1.0),
+)
+
+FLEET = Ensemble("ensemble", tuple(member for member, _ in MEMBERS), tuple(belief for _, belief in MEMBERS))
+PROPHET = ProphetModel()
+
+MODELS: tuple[Model, ...] = (FLEET, PROPHET, *(Ensemble(member.name, (member,), (1.0,)) for member, _ in MEMBERS))

@@ -1,0 +1,140 @@
+"""A batch from values to rows, in one pass: profile, ensemble, backtest, assessment. This is what workers run.
+
+Belongs here: the order of the steps, and what happens when a series breaks one of them. Not here: the steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import numpy as np
+import polars as pl
+
+from features.profiles import SCHEMA as PROFILES
+from features.profiles import profile
+from forecasting.abstention import FAILED, NO_RECENT_DATA, reasons, unscored
+from forecasting.assessment import Asked, Assessment, assess, bounded
+from forecasting.backtest import CUTS, backtest
+from forecasting.batch import Batch, Scored
+from forecasting.history import History, look_back
+from forecasting.models.registry import FLEET, PROPHET
+from forecasting.options import ForecastingOptions
+from forecasting.tables import BACKTESTS, FAILURES, FORECASTS, HORIZONS, RISKS
+from forecasting.tournament import candidates, contest, wins
+
+CHUNK = 250  # series at once: their paths take some 100 MB
+LONGEST_ERROR = 300  # characters
+
+Result = TypeVar("Result")
+
+
+def score_batch(batch: Batch, options: ForecastingOptions) -> Scored:
+    """Profiles of all series of the batch, and risks of all its limits.
+
+    A series that raises is listed in failures and abstained from; its batch is not lost.
+    """
+    profiled, failures = _guarded("profile", lambda part: profile(part.grid), batch, batch.grid.series_id)
+    profiles = pl.concat([PROFILES.to_frame(), *profiled])
+    silent = _silent(batch, failures, options)
+    able = np.setdiff1d(batch.limits["series_id"].to_numpy(), silent["series_id"].to_numpy())
+    parts: list[Scored] = []
+    for start in range(0, len(able), CHUNK):
+        scored, failed = _guarded(
+            "score", lambda part: _score_series(part, profiles, options), batch, able[start : start + CHUNK]
+        )
+        parts += scored
+        failures = pl.concat([failures, failed])
+    silent = pl.concat([silent, _failed(failures.join(silent, on="series_id", how="anti"))])
+    abstained = unscored(batch.limits, silent, batch.missing)
+    risks = pl.concat([abstained.with_columns(as_of=pl.lit(batch.grid.as_of)).cast(RISKS), *(p.risks for p in parts)])  # pyright: ignore[reportArgumentType]
+    entrants = candidates(risks, profiles)["series_id"].head(options.prophet_series).to_numpy()
+    return Scored(
+        profiles=profiles,
+        risks=risks,
+        forecasts=pl.concat([pl.DataFrame(schema=FORECASTS), *(part.forecasts for part in parts)]),
+        backtests=pl.concat([pl.DataFrame(schema=BACKTESTS), *(part.backtests for part in parts)]),
+        failures=failures,
+        entrants=batch.only(entrants) if len(entrants) else None,
+    )
+
+
+def contest_batch(batch: Batch, options: ForecastingOptions) -> Scored:
+    """Prophet's backtests on the batch's series; risks and forecasts of those where it wins.
+
+    A series that raises keeps the ensemble's answer, and is listed in failures.
+    """
+    parts, failures = _guarded("prophet", lambda part: _contest(part, options), batch, batch.grid.series_id)
+    return Scored(
+        profiles=pl.concat([PROFILES.to_frame(), *(part.profiles for part in parts)]),
+        risks=pl.concat([pl.DataFrame(schema=RISKS), *(part.risks for part in parts)]),
+        forecasts=pl.concat([pl.DataFrame(schema=FORECASTS), *(part.forecasts for part in parts)]),
+        backtests=pl.concat([pl.DataFrame(schema=BACKTESTS), *(part.backtests for part in parts)]),
+        failures=failures,
+    )
+
+
+def _score_series(batch: Batch, profiles: pl.DataFrame, options: ForecastingOptions) -> Scored:
+    history, asked = _look_back(batch, options), _asked(batch, profiles, options)
+    fitted = FLEET.fit(history)
+    tests = backtest(FLEET.name, history, fitted.paths, fitted.cuts(CUTS), fitted.has)
+    made = assess(FLEET.name, bounded(fitted.paths(), history, asked), history, asked, tests)
+    return Scored(profiles.clear(), made.risks, made.forecasts, tests, pl.DataFrame(schema=FAILURES))
+
+
+def _contest(batch: Batch, options: ForecastingOptions) -> Scored:
+    history = _look_back(batch, options)
+    fitted = FLEET.fit(history)
+    champion = backtest(FLEET.name, history, fitted.paths, fitted.cuts(CUTS), fitted.has)
+    tests = contest(PROPHET, history, fitted)
+    won = batch.only(wins(tests, champion))
+    made = Assessment(pl.DataFrame(schema=RISKS), pl.DataFrame(schema=FORECASTS))
+    if len(won.grid.series_id):
+        history, asked = _look_back(won, options), _asked(won, profile(won.grid), options)
+        made = assess(PROPHET.name, bounded(PROPHET.paths(history), history, asked), history, asked, tests)
+    return Scored(PROFILES.to_frame(), made.risks, made.forecasts, tests, pl.DataFrame(schema=FAILURES))
+
+
+def _look_back(batch: Batch, options: ForecastingOptions) -> History:
+    longest = max((signal.lasts_hours for signal in batch.signals), default=1)
+    return look_back(batch.grid, HORIZONS[-1] + longest - 1, options.history_days)
+
+
+def _asked(batch: Batch, profiles: pl.DataFrame, options: ForecastingOptions) -> Asked:
+    return Asked(
+        limits=batch.limits,
+        signals={signal.name: signal for signal in batch.signals},
+        profiles={row["series_id"]: row for row in profiles.iter_rows(named=True)},
+        units=dict(batch.series.select("series_id", "unit").iter_rows()),
+        report_floor=options.report_floor,
+    )
+
+
+def _silent(batch: Batch, failures: pl.DataFrame, options: ForecastingOptions) -> pl.DataFrame:
+    """series_id, reason: series with a limit that cannot be scored."""
+    seen = reasons(batch.grid, options)
+    absent = np.setdiff1d(batch.limits["series_id"].to_numpy(), batch.grid.series_id)
+    never = pl.DataFrame({"series_id": absent.astype(np.uint64)}).with_columns(pl.lit(NO_RECENT_DATA).alias("reason"))
+    failed = _failed(failures)
+    return pl.concat([failed, pl.concat([seen, never]).join(failed, on="series_id", how="anti")])
+
+
+def _failed(failures: pl.DataFrame) -> pl.DataFrame:
+    return failures.select(pl.col("series_id").unique(), pl.lit(FAILED).alias("reason"))
+
+
+def _guarded(
+    stage: str, function: Callable[[Batch], Result], batch: Batch, series_id: np.ndarray
+) -> tuple[list[Result], pl.DataFrame]:
+    """`function` of these series together; where that raises, of each alone, and who raised (forecasting.failures)."""
+    try:
+        return [function(batch.only(series_id))], pl.DataFrame(schema=FAILURES)
+    except Exception:  # whatever it was: the loop below finds out whose it is, and publishes it
+        results, failures = [], []
+    for one in series_id:
+        try:
+            results.append(function(batch.only(np.array([one], dtype=np.uint64))))
+        except Exception as error:  # published in forecasting.failures, whatever it is
+            said = " ".join(f"{type(error).__name__}: {error}".split())[:LONGEST_ERROR]
+            failures.append({"as_of": batch.grid.as_of, "series_id": int(one), "stage": stage, "error": said})
+    return results, pl.DataFrame(failures, schema=FAILURES)
