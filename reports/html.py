@@ -12,6 +12,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from features import units
 from reports import text
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -33,11 +34,11 @@ def environment() -> Environment:
         keep_trailing_newline=True,
     )
     made.filters |= {
-        "number": text.format_number,
-        "value": text.format_value,
-        "share": text.format_share,
-        "duration": text.format_duration,
-        "bytes": text.format_bytes,
+        "number": units.format_number,
+        "value": units.format_value,
+        "share": units.format_share,
+        "duration": units.format_duration,
+        "bytes": units.format_bytes,
         "utc": text.format_utc,
         "local": text.format_local,
         "one_line": text.one_line,
