@@ -31,11 +31,11 @@ TERMS = {
     "interval: studentised bootstrap of the logarithm",
     "km_median": "Kaplan-Meier: the first time by which half were finished",
     "share_1h, share_4h, share_24h": "share finished within that time; interval: Wilson",
-    "trend": "slope of the logarithm of the duration per 30 days (Theil-Sen over blocks of equally many incidents in "
-    "order of creation; -0.1 is about 10 % shorter every 30 days), its 95 % interval, and p_value of a Mann-Kendall "
-    "test that allows for good and bad spells",
+    "trend": "slope of the logarithm of the duration per 30 days (Theil-Sen over medians of successive incidents, at "
+    "least 5 and at least a fortieth of the time each; -0.1 is about 10 % shorter every 30 days), its 95 % interval, "
+    "and p_value of a Mann-Kendall test that allows for good and bad spells",
     "q_value": "p_value after Benjamini-Hochberg over all trends of the report",
-    "verdict": "improving or worsening where q_value <= 0.05, else no detectable change; too few to say below 40 "
-    "incidents",
+    "verdict": "improving or worsening where q_value <= 0.05, else no detectable change; too few to say below 8 "
+    "such medians, that is about 40 incidents",
     "smallest_detectable": "the slope that would have been found in 80 % of cases; a smaller one is easily missed",
 }

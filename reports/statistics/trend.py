@@ -38,10 +38,10 @@ def mann_kendall(values: np.ndarray, autocorrelation: bool = True) -> MannKendal
 
     Mann (1945), Kendall (1975), with the variance for ties and a continuity correction. `autocorrelation` widens that
     variance as Hamed & Rao (1998), J. Hydrology 204, equation 13, from the ranks' autocorrelation once Theil-Sen's
-    slope is taken out; but theirs, which keeps only the significant lags, sees too little in 10-40 values (of trendless
-    AR(1) series of 40 with 0.5 it called 19 % a trend at a nominal 5 %, this one 7 %). So the autocorrelations are
-    those of an AR(1) process, rho^k, with rho corrected for its bias, (m r + 2) / (m - 4) (van Giersbergen 2005, as in Hamed
-    2009, J. Hydrology 368), and never below 0: chance must not narrow an interval.
+    slope is taken out. Theirs keeps only the significant lags, which sees too little in 10-40 values: of trendless
+    AR(1) series of 40 with 0.5 it called 19 % a trend at a nominal 5 %, this one 7 %. Here the autocorrelations are
+    those of an AR(1) process, rho^k, with rho corrected for its bias, (m r + 2) / (m - 4) (van Giersbergen 2005, as
+    in Hamed 2009, J. Hydrology 368), and never below 0: chance must not narrow an interval.
 
     Args:
         values: [m] in order of time, equally spaced, finite, m > 4.
@@ -101,8 +101,9 @@ def _median_slope(at: np.ndarray, values: np.ndarray) -> float:
 def trend(at: np.ndarray, seconds: np.ndarray, finished: np.ndarray) -> Trend | None:
     """The trend of durations in order of their beginning.
 
-    They are cut into up to 40 blocks of equal size; each block's value is the logarithm of its Kaplan-Meier median, so
-    that unfinished durations weigh in and a recent block is not short merely because its long ones are still running.
+    They are cut into blocks of at least 5 and of at least a fortieth of the time, so that busy weeks do not outvote
+    quiet months; each block's value is the logarithm of its Kaplan-Meier median, so that unfinished durations weigh in
+    and a recent block is not short merely because its long ones are still running.
     Where not even half of a block is finished its longest time so far stands in: a lower bound, so that a worsening is
     rather understated. Then `theil_sen` and `mann_kendall` over the blocks.
 
@@ -115,13 +116,12 @@ def trend(at: np.ndarray, seconds: np.ndarray, finished: np.ndarray) -> Trend | 
         finished: bool [n].
 
     Returns:
-        None below 8 blocks of 5, or where all began at one time.
+        None below 8 blocks, which takes 40 durations at least, or where all began at one time.
     """
-    blocks = min(BLOCKS, len(at) // LEAST_PER_BLOCK)
-    if blocks < LEAST_BLOCKS or at[0] == at[-1]:
+    starts = _blocks(at)
+    if len(starts) < LEAST_BLOCKS or at[0] == at[-1]:
         return None
-    edges = np.linspace(0, len(at), blocks + 1).round().astype(int)
-    spans = list(pairwise(edges))
+    spans = list(pairwise([*starts, len(at)]))
     middle = np.array([at[a:b].mean() for a, b in spans])
     level = np.array([_log_median(seconds[a:b], finished[a:b]) for a, b in spans])
     test = mann_kendall(level)
@@ -129,6 +129,16 @@ def trend(at: np.ndarray, seconds: np.ndarray, finished: np.ndarray) -> Trend | 
     z = float(special.ndtri(1 - ALPHA / 2))
     smallest = (hi - lo) / 2 * (z + float(special.ndtri(POWER))) / z
     return Trend(slope, lo, hi, test.p_value, smallest or None)  # all but equal values have an interval without width
+
+
+def _blocks(at: np.ndarray) -> list[int]:
+    """Where each block begins; a rest too small for a block of its own belongs to the last."""
+    starts, start = [], 0
+    while len(at) - start >= LEAST_PER_BLOCK:
+        starts.append(start)
+        in_time = np.searchsorted(at, at[start] + (at[-1] - at[0]) / BLOCKS, side="left")
+        start = max(start + LEAST_PER_BLOCK, int(in_time))
+    return starts
 
 
 def _log_median(seconds: np.ndarray, finished: np.ndarray) -> float:
