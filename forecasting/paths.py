@@ -8,6 +8,8 @@ import numpy as np
 
 from forecasting.history import DAY, Scale
 
+MOST_WIDENED = 1.125
+
 
 @dataclass(frozen=True)
 class Paths:
@@ -82,10 +84,10 @@ def widened(shares: tuple[float, ...], worth: np.ndarray) -> np.ndarray:
     """[S, Q, H]: where quantiles must be read off `worth` [S, H] samples for a new value to be below them as promised.
 
     The finite-sample correction of split conformal prediction, (n + 1) / n, applied to both sides of the median
-    (Lei et al., 2018); with fewer samples than a quantile needs it is the extreme.
+    (Lei et al., 2018). It ends at `MOST_WIDENED`: beyond, quantiles would be the least probable of all paths.
     """
     share = np.asarray(shares)[None, :, None]
-    return np.clip(0.5 + (share - 0.5) * ((worth + 1) / worth)[:, None, :], 0.0, 1.0)
+    return 0.5 + (share - 0.5) * np.minimum((worth + 1) / worth, MOST_WIDENED)[:, None, :]
 
 
 def _unitless(bound: np.ndarray, scale: Scale) -> np.ndarray:

@@ -3,8 +3,10 @@
 Belongs here: its settings, its silence and its determinism. Not here: which series it gets.
 
 Changepoints are allowed up to the end of history (at its defaults a fresh leak looks flat); bounds are kept by clipping
-the paths, since logistic growth costs up to ten times as much. Prophet draws from NumPy's global generator, which is
-seeded from the series and as_of, and put back: paths do not depend on who was forecast before, or in which process.
+the paths, since logistic growth costs up to ten times as much. Its trend is sampled as usual. Its noise is not: Prophet
+draws it anew and normal every hour, which turns rare bursts into restless paths that cross limits never reached; each
+path gets a stretch of what the fit left over instead. Prophet draws from NumPy's global generator, which is seeded from
+the series and as_of, and put back: paths do not depend on who was forecast before, or in which process.
 """
 
 from __future__ import annotations
@@ -53,25 +55,44 @@ class ProphetModel:
         import pandas as pd  # noqa: PLC0415  both cost seconds and are rarely needed
         from prophet import Prophet  # noqa: PLC0415
 
-        hours = history.grid.hours.astype("datetime64[ns]")
         seen = np.flatnonzero(~np.isnan(values))
         days = (len(values) - seen[0]) / DAY
+        hours = np.datetime64(history.grid.as_of, "ns") + np.arange(
+            seen[0] - len(values), history.horizon_h
+        ) * np.timedelta64(1, "h")
+        frame = pd.DataFrame({"ds": hours, "y": np.r_[values[seen[0] :], np.full(history.horizon_h, np.nan)]})
+        past, ahead = frame.iloc[: -history.horizon_h], frame.iloc[-history.horizon_h :]
         model = Prophet(
             changepoint_range=1.0,
             daily_seasonality=bool(days >= 2),
             weekly_seasonality=bool(days >= 7 * FEWEST_WEEKS_FOR_WEEKLY),
             yearly_seasonality=False,
-            uncertainty_samples=self.samples,
+            uncertainty_samples=0,
         )
         state = np.random.get_state()  # Prophet draws from the global generator
         np.random.seed(seed)
         try:
-            model.fit(pd.DataFrame({"ds": hours[seen], "y": values[seen]}), seed=seed)
-            ahead = pd.DataFrame({"ds": hours[-1] + np.arange(1, history.horizon_h + 1) * np.timedelta64(1, "h")})
-            drawn = model.predictive_samples(ahead)["yhat"]
+            model.fit(past.dropna(), seed=seed)
+            fitted = model.predict(frame)
+            model.uncertainty_samples = self.samples
+            trend = model.predictive_samples(ahead)["trend"]
         finally:
             np.random.set_state(state)
-        return np.ascontiguousarray(drawn.T, dtype=np.float32)
+        expected = fitted["yhat"].to_numpy()
+        rhythm = (expected - fitted["trend"].to_numpy())[-history.horizon_h :]
+        left = np.nan_to_num(past["y"].to_numpy() - expected[: len(past)])
+        return (trend.T + rhythm + _stretches(left, self.samples, history.horizon_h)).astype(np.float32)
+
+
+def _stretches(left: np.ndarray, count: int, hours: int) -> np.ndarray:
+    """[count, hours]: stretches of `left` that begin whole days before its end, the newest first, again and again.
+
+    Where it is shorter than one stretch, it is repeated.
+    """
+    days = len(left) // DAY
+    first = min(-(-hours // DAY), days)
+    starts = len(left) - DAY * (first + np.arange(count) % (days - first + 1))
+    return left[(starts[:, None] + np.arange(hours)) % len(left)]
 
 
 def _seed(series_id: int, as_of: datetime) -> int:
