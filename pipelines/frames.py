@@ -6,12 +6,14 @@ what counts is published to the warehouse; they stay for a few nights so that an
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -42,6 +44,16 @@ class Frames:
         with self.writing(name) as temporary:
             frame.write_parquet(temporary, compression="zstd", compression_level=1)
         return self.path(name)
+
+    def note(self, name: str, content: object) -> None:
+        """Keep what a stage counted, beside its frames."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        temporary = self.folder / f".{name}.{os.getpid()}.json"
+        temporary.write_text(json.dumps(content, sort_keys=True), encoding="utf-8")
+        temporary.replace(self.folder / f"{name}.json")
+
+    def noted(self, name: str) -> Any:
+        return json.loads((self.folder / f"{name}.json").read_text(encoding="utf-8"))
 
     def read(self, name: str) -> pl.DataFrame:
         return pl.read_parquet(self.path(name))

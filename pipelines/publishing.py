@@ -286,7 +286,7 @@ def publish_results(
         Later nights that this one made stale: their tickets were folded from what this night said before.
     """
     _replace_by_key(con, "features.hourly", staged.hourly, ["series_id", "hour"])
-    _replace_by_key(con, "forecasting.limits", staged.limits, ["series_id", "limit_name", "valid_from"])
+    _publish_limits(con, staged.limits)
     con.execute(
         "DELETE FROM raw.pending_days AS p USING"
         f" {_parquet([staged.rolled_days])} AS r WHERE p.source = r.source AND p.day = r.day"
@@ -303,6 +303,28 @@ def publish_results(
         _purge(con, run.as_of, retention)
     _finish_run(con, run, counts)
     return stale
+
+
+def _publish_limits(con: duckdb.DuckDBPyConnection, frame: Path) -> None:
+    """A limit gets a new row only when it changes: what already holds since earlier is not said again every night."""
+    fresh = f"(SELECT {_columns(con, 'forecasting.limits')} FROM {_parquet([frame])})"
+    con.execute(
+        f"""
+        DELETE FROM forecasting.limits AS t USING {fresh} AS s
+        WHERE t.series_id = s.series_id AND t.limit_name = s.limit_name AND t.valid_from = s.valid_from
+        """
+    )
+    con.execute(
+        f"""
+        INSERT INTO forecasting.limits
+        SELECT s.*
+        FROM {fresh} AS s
+        ASOF LEFT JOIN forecasting.limits AS t
+          ON s.series_id = t.series_id AND s.limit_name = t.limit_name AND s.valid_from >= t.valid_from
+        WHERE (t.value, t.signal, t.direction, t.lasts_h) IS DISTINCT FROM (s.value, s.signal, s.direction, s.lasts_h)
+        ORDER BY s.series_id, s.limit_name, s.valid_from
+        """
+    )
 
 
 def _differs(con: duckdb.DuckDBPyConnection, frame: Path, as_of: datetime) -> bool:

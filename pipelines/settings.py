@@ -26,6 +26,7 @@ from features.names import Name, Zone
 from features.options import Options
 from features.signals import Signal
 from forecasting.options import ForecastingOptions
+from reports.incident_options import IncidentOptions
 from reports.services import Service
 from reports.ticket_policy import TicketPolicy
 from reports.working_time import WorkingHours
@@ -170,6 +171,7 @@ class Settings(Options):
     calendar: Calendar = Calendar()
     storage: Storage = Storage()
     forecasting: ForecastingOptions = ForecastingOptions()
+    incidents: IncidentOptions = IncidentOptions()
 
     _folder: Path = Path()
 

@@ -70,7 +70,8 @@ class Publisher:
             days = con.sql("FROM raw.pending_days").pl()
             empty = {t: con.sql(f"FROM {t} LIMIT 0").pl() for t in (*NIGHTLY_TABLES, "forecasting.limits")}
         frames = {t: self.file(nightly.get(t.split(".")[1], empty[t])) for t in NIGHTLY_TABLES}
-        staged = StagedResults(self.file(hourly), self.file(days), self.file(empty["forecasting.limits"]), frames)
+        limits = self.file(nightly.get("limits", empty["forecasting.limits"]))
+        staged = StagedResults(self.file(hourly), self.file(days), limits, frames)
         with self.warehouse.writer() as con:
             return publish_results(con, staged, run, KEEP, {})
 
@@ -241,3 +242,19 @@ def test_of_two_versions_of_an_incident_the_later_stays(publisher: Publisher):
     assert ingest(title="b", updated_at=AS_OF + HOUR)["incidents_changed"] == 1
     assert ingest(title="old", updated_at=AS_OF)["incidents_changed"] == 0
     assert publisher.rows("SELECT title FROM raw.incidents") == [("b",)]
+
+
+def test_a_limit_is_told_once_until_it_changes(publisher: Publisher):
+    def limit(night: datetime, value: float) -> pl.DataFrame:
+        row = {"series_id": 1, "limit_name": "l", "valid_from": night, "signal": "s", "direction": "up", "value": value}
+        return pl.DataFrame([row | {"lasts_h": 3, "basis": "said"}])
+
+    for day, value in enumerate([90.0, 90.0, 95.0, 95.0, 90.0]):
+        night = AS_OF + timedelta(days=day)
+        publisher.ingest([(1, night - HOUR, 1.0)], run_of(night))
+        publisher.conclude(run_of(night), limits=limit(night, value))
+    assert publisher.rows("SELECT day(valid_from), value FROM forecasting.limits ORDER BY 1") == [
+        (1, 90.0),
+        (3, 95.0),
+        (5, 90.0),
+    ]

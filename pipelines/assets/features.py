@@ -1,0 +1,83 @@
+"""Group `features`: hours out of samples, and incidents as they were known on the night."""
+
+import dagster as dg
+
+from features.incidents import as_of_view, durations
+from features.signals import match
+from forecasting.limits import hours_needed
+from pipelines import checks, history
+from pipelines.assets import metadata
+from pipelines.site import Night, Site
+
+HOURLY = ["features", "hourly"]
+HISTORY = ["features", "history"]
+INCIDENT_DURATIONS = ["features", "incident_durations"]
+
+
+@dg.asset(
+    key=HOURLY,
+    group_name="features",
+    kinds={"duckdb", "parquet"},
+    deps=[["raw", "samples"], ["raw", "series"]],
+    check_specs=checks.specs(checks.HOURLY, HOURLY),
+    description="Hours of the days whose samples changed: mean, min, max, last and n.",
+)
+def hourly(context: dg.AssetExecutionContext, site: dg.ResourceParam[Site]) -> dg.MaterializeResult:
+    night = site.night(context)
+    with night.progress.stage("roll up hours"):
+        with night.warehouse.reader() as con:
+            history.roll_up(con, night.frames)
+        path = night.frames.path("features.hourly")
+        with night.warehouse.scratch() as con:
+            results = checks.run(con, checks.HOURLY, HOURLY, {"hourly": [path]})
+    measured = [("raw.samples", "value")]
+    lineage = dict.fromkeys(("mean", "min", "max", "last", "n"), measured)
+    lineage |= {"series_id": [("raw.samples", "series_id")], "hour": [("raw.samples", "ts")]}
+    return dg.MaterializeResult(metadata=metadata.table(path, lineage), check_results=results)
+
+
+@dg.asset(
+    key=HISTORY,
+    group_name="features",
+    kinds={"duckdb", "parquet"},
+    deps=[HOURLY],
+    description="What the night is forecast from: the hourly means, before the cut, of every series with a signal.",
+)
+def gathered_history(context: dg.AssetExecutionContext, site: dg.ResourceParam[Site]) -> dg.MaterializeResult:
+    night = site.night(context)
+    signals = night.settings.signals.all
+    with night.progress.stage("gather history"), night.warehouse.reader() as con:
+        series = history.series_of(con)
+        matched = match(series, signals).join(series, on="series_id").sort("series_id")
+        night.frames.write("features.signals", matched)
+        history.gather(con, night.frames, matched["series_id"], night.as_of, history_hours(night))
+    path = night.frames.path("features.history")
+    lineage = {"mean": [("features.hourly", "mean")], "hour": [("features.hourly", "hour")]}
+    told = {"series known": len(series), "series with a signal": len(matched)}
+    return dg.MaterializeResult(metadata=metadata.table(path, lineage) | metadata.counts(told))
+
+
+def history_hours(night: Night) -> int:
+    """How far back a night looks."""
+    return max(24 * night.settings.forecasting.history_days, hours_needed(night.settings.signals.all))
+
+
+@dg.asset(
+    key=INCIDENT_DURATIONS,
+    group_name="features",
+    kinds={"polars", "parquet"},
+    deps=[["raw", "incidents"], ["raw", "incident_events"]],
+    description="Incidents as they were known at the cut, and how long they took, or have taken so far.",
+)
+def incident_durations(context: dg.AssetExecutionContext, site: dg.ResourceParam[Site]) -> dg.MaterializeResult:
+    night = site.night(context)
+    with night.progress.stage("incident durations"):
+        with night.warehouse.reader() as con:
+            incidents = con.sql("FROM raw.incidents").pl()
+            events = con.sql("FROM raw.incident_events").pl()
+        found = durations(as_of_view(incidents, events, night.as_of), night.as_of)
+        path = night.frames.write("features.incident_durations", found)
+    return dg.MaterializeResult(metadata=metadata.table(path))
+
+
+ASSETS = [hourly, gathered_history, incident_durations]

@@ -1,0 +1,151 @@
+"""Group `ingest`: what the sources hold becomes staged frames and, after their checks, the first commit."""
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import polars as pl
+
+from pipelines import checks, sources
+from pipelines.assets import metadata
+from pipelines.publishing import StagedRaw, publish_raw
+from pipelines.site import Night, Site
+from reports.services import service_of
+
+METRICS = ["staged", "metrics"]
+INCIDENTS = ["staged", "incidents"]
+RAW_TABLES = {
+    "series": "One row a time series.",
+    "samples": "One row a measured value; kept for storage.retention.raw_days.",
+    "incidents": "One row an incident, in its newest version.",
+    "incident_events": "One row a status change.",
+    "rejects": "Rows that were refused: file, row, reason.",
+}
+
+
+@dg.asset(
+    key=METRICS,
+    group_name="ingest",
+    kinds={"duckdb", "parquet"},
+    check_specs=checks.specs(checks.METRICS, METRICS),
+    description="Series and samples as the metric sources hold them, after the rules for single rows.",
+)
+def staged_metrics(context: dg.AssetExecutionContext, site: dg.ResourceParam[Site]) -> dg.MaterializeResult:
+    night = site.night(context)
+    site.make_sample()
+    configured = night.settings.sources.metrics
+    counts: Counter[str] = Counter()
+    rejected: Counter[str] = Counter()
+    with night.progress.stage("read metrics", len(configured)) as advance, night.warehouse.scratch() as con:
+        for source in configured:
+            staged = sources.stage_metrics(
+                con,
+                source,
+                night.settings,
+                night.settings.signals.all,
+                as_of=night.as_of,
+                now=night.started_at,
+                folder=folder_of(night, "metrics", source.name),
+            )
+            name_services(night, staged.series)
+            counts.update(
+                rows_read=staged.read,
+                samples_staged=staged.staged,
+                duplicates=staged.duplicates,
+                conflicts=staged.conflicts,
+                held_back=staged.held_back,
+            )
+            rejected.update(staged.rejected)
+            advance(1)
+        frames = {name: staged_files(night, "metrics", name) for name in ("series", "samples")}
+        results = checks.run(con, checks.METRICS, METRICS, frames, night.as_of)
+    night.frames.note("staged.metrics", {"counts": counts, "rejected": rejected})
+    return dg.MaterializeResult(
+        metadata=metadata.counts(counts) | {"rejected": metadata.tally(rejected, "reason")}, check_results=results
+    )
+
+
+@dg.asset(
+    key=INCIDENTS,
+    group_name="ingest",
+    kinds={"duckdb", "parquet"},
+    check_specs=checks.specs(checks.INCIDENTS, INCIDENTS),
+    description="Incidents and their status changes as the incident sources hold them.",
+)
+def staged_incidents(context: dg.AssetExecutionContext, site: dg.ResourceParam[Site]) -> dg.MaterializeResult:
+    night = site.night(context)
+    site.make_sample()
+    configured = night.settings.sources.incidents
+    counts: Counter[str] = Counter()
+    rejected: Counter[str] = Counter()
+    with night.progress.stage("read incidents", len(configured)) as advance, night.warehouse.scratch() as con:
+        for source in configured:
+            staged = sources.stage_incidents(
+                con,
+                source,
+                night.settings,
+                as_of=night.as_of,
+                now=night.started_at,
+                folder=folder_of(night, "incidents", source.name),
+            )
+            counts.update(incidents_read=staged.read, incidents_staged=staged.staged, held_back=staged.held_back)
+            rejected.update(staged.rejected)
+            advance(1)
+        frames = {name: staged_files(night, "incidents", name) for name in ("incidents", "incident_events")}
+        results = checks.run(con, checks.INCIDENTS, INCIDENTS, frames, night.as_of)
+    night.frames.note("staged.incidents", {"counts": counts, "rejected": rejected})
+    return dg.MaterializeResult(
+        metadata=metadata.counts(counts) | {"rejected": metadata.tally(rejected, "reason")}, check_results=results
+    )
+
+
+@dg.multi_asset(
+    specs=[
+        dg.AssetSpec(["raw", table], group_name="ingest", deps=[METRICS, INCIDENTS], kinds={"duckdb"}, description=told)
+        for table, told in RAW_TABLES.items()
+    ],
+    pool="warehouse",
+)
+def published_raw(context: dg.AssetExecutionContext, site: dg.ResourceParam[Site]) -> Iterator[dg.MaterializeResult]:
+    """The first commit: a forecast that fails later keeps what was fetched."""
+    night = site.night(context)
+    staged = StagedRaw(
+        series=staged_files(night, "metrics", "series"),
+        samples=staged_files(night, "metrics", "samples"),
+        incidents=staged_files(night, "incidents", "incidents"),
+        incident_events=staged_files(night, "incidents", "incident_events"),
+        rejects=staged_files(night, "metrics", "rejects") + staged_files(night, "incidents", "rejects"),
+    )
+    with night.progress.stage("commit what came in"), night.warehouse.writer() as con:
+        counts = publish_raw(con, staged, night.run, night.settings.storage.retention)
+    night.frames.note("published.raw", counts)
+    for table in RAW_TABLES:
+        told = {name: number for name, number in counts.items() if name.startswith(table)}
+        yield dg.MaterializeResult(asset_key=["raw", table], metadata=metadata.counts(told))
+
+
+def folder_of(night: Night, kind: str, source: str) -> Path:
+    """Where a source's staged files lie."""
+    folder = night.frames.folder / "sources" / kind / source
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def staged_files(night: Night, kind: str, name: str) -> list[Path]:
+    """One staged file of each source of a kind."""
+    configured = night.settings.sources.metrics if kind == "metrics" else night.settings.sources.incidents
+    return [folder_of(night, kind, source.name) / f"{name}.parquet" for source in configured]
+
+
+def name_services(night: Night, path: Path) -> None:
+    """Give staged series the service that owns their entity."""
+    series = pl.read_parquet(path)
+    owners = {entity: service_of(entity, night.settings.services) for entity in series["entity"].unique()}
+    names = [owner.name if (owner := owners[entity]) else None for entity in series["entity"]]
+    temporary = path.with_suffix(".tmp")
+    series.with_columns(pl.Series("service", names, dtype=pl.String)).write_parquet(temporary)
+    temporary.replace(path)
+
+
+ASSETS = [staged_metrics, staged_incidents, published_raw]

@@ -1,0 +1,203 @@
+"""Group `reports`: tickets by policy, incident trends, the second commit, and everything that people read after it."""
+
+from collections import Counter
+
+import dagster as dg
+import polars as pl
+
+from pipelines import checks, digests, incident_report, ticketing
+from pipelines.assets import metadata
+from pipelines.assets.features import HOURLY, INCIDENT_DURATIONS
+from pipelines.assets.forecasting import LIMITS, RISKS
+from pipelines.frames import forget_old
+from pipelines.history import series_of
+from pipelines.ledger import WarehouseLedger
+from pipelines.publishing import NIGHTLY_TABLES, StagedResults, newest_night, publish_results
+from pipelines.site import Night, Site
+from pipelines.trackers.publish import publish
+from reports.incident_page import charts, summary_markdown
+from reports.ticket_events import fold
+from reports.ticket_policy import decide
+
+TICKET_EVENTS = ["reports", "ticket_events"]
+INCIDENT_TRENDS = ["reports", "incident_trends"]
+RUNS = ["main", "runs"]
+PROFILES = ["features", "profiles"]
+
+
+@dg.asset(
+    key=TICKET_EVENTS,
+    group_name="reports",
+    kinds={"polars", "parquet"},
+    deps=[RISKS, PROFILES],
+    check_specs=checks.specs(checks.TICKETS, TICKET_EVENTS),
+    description="What the policy makes of tonight's risks and of open tickets: opened, updated, resolved.",
+)
+def ticket_events(context: dg.AssetExecutionContext, site: dg.ResourceParam[Site]) -> dg.MaterializeResult:
+    night = site.night(context)
+    policy = night.settings.tickets.policy
+    with night.progress.stage("decide tickets"):
+        with night.warehouse.reader() as con:
+            series = series_of(con)
+            earlier = con.sql(
+                "FROM forecasting.risks WHERE as_of >= $first AND as_of < $as_of",
+                params={"first": night.as_of - policy.lookback, "as_of": night.as_of},
+            ).pl()
+            events = con.sql("FROM reports.ticket_events WHERE as_of < $as_of", params={"as_of": night.as_of}).pl()
+        decided = decide(
+            night.frames.read("forecasting.risks"),
+            series,
+            night.frames.read("features.profiles"),
+            earlier,
+            fold(events, before=night.as_of),
+            policy=policy,
+            as_of=night.as_of,
+        )
+        path = night.frames.write("reports.ticket_events", decided)
+        with night.warehouse.scratch() as con:
+            results = checks.run(con, checks.TICKETS, TICKET_EVENTS, {"ticket_events": [path]})
+    lineage = {"probability": [("forecasting.risks", "p")], "limit_value": [("forecasting.risks", "limit_value")]}
+    changed = decided.select("event", "entity", "signal", "limit_name", "probability", "eta_p50", "reason")
+    told = metadata.table(path, lineage) | {"changed tonight": metadata.rows(changed, 50)}
+    return dg.MaterializeResult(metadata=told, check_results=results)
+
+
+@dg.asset(
+    key=INCIDENT_TRENDS,
+    group_name="reports",
+    kinds={"scipy", "parquet"},
+    deps=[INCIDENT_DURATIONS],
+    description="MTTA and MTTR per month and slice, with intervals, still-open incidents and verdicts.",
+)
+def incident_trends(context: dg.AssetExecutionContext, site: dg.ResourceParam[Site]) -> dg.MaterializeResult:
+    night = site.night(context)
+    with night.progress.stage("incident trends"):
+        durations = night.frames.read("features.incident_durations")
+        trends = incident_report.trends(durations, night.as_of, night.settings.incidents)
+        path = night.frames.write("reports.incident_trends", trends.table)
+        written = incident_report.write(trends, night.reports)
+    told = metadata.table(path) | {"verdicts": dg.MetadataValue.md(summary_markdown(trends))}
+    told |= {"page": dg.MetadataValue.path(written[0])}
+    told |= {name: metadata.chart(png, name) for name, png in charts(trends).items()}
+    return dg.MaterializeResult(metadata=told)
+
+
+@dg.asset(
+    key=RUNS,
+    group_name="reports",
+    kinds={"duckdb"},
+    deps=[
+        HOURLY, LIMITS, RISKS, TICKET_EVENTS, INCIDENT_TRENDS, PROFILES,
+        ["forecasting", "forecasts"], ["forecasting", "models"], ["forecasting", "failures"],
+    ],
+    pool="warehouse",
+    description="The second commit: everything that was concluded tonight becomes visible at once.",
+)  # fmt: skip
+def published_results(context: dg.AssetExecutionContext, site: dg.ResourceParam[Site]) -> dg.MaterializeResult:
+    night = site.night(context)
+    staged = StagedResults(
+        hourly=night.frames.path("features.hourly"),
+        rolled_days=night.frames.path("features.rolled_days"),
+        limits=night.frames.path("forecasting.limits"),
+        nightly={table: night.frames.path(table) for table in NIGHTLY_TABLES},
+    )
+    counts = count(night)
+    with night.progress.stage("commit what was concluded"), night.warehouse.writer() as con:
+        stale = publish_results(con, staged, night.run, night.settings.storage.retention, counts)
+    forget_old(night.settings.root)
+    told: dict[str, dg.MetadataValue] = {"counts": dg.MetadataValue.json(counts)}
+    if stale:
+        nights = ", ".join(f"{later:%Y-%m-%d}" for later in stale)
+        told["stale nights, to be run again in order"] = dg.MetadataValue.text(nights)
+    return dg.MaterializeResult(metadata=told)
+
+
+@dg.asset(
+    key=["reports", "tickets"],
+    group_name="reports",
+    kinds={"markdown"},
+    deps=[RUNS],
+    pool="warehouse",
+    description="Tickets in the trackers. Only the newest night talks to them.",
+)
+def tickets(context: dg.AssetExecutionContext, site: dg.ResourceParam[Site]) -> dg.MaterializeResult:
+    night = site.night(context)
+    with night.progress.stage("bring out tickets"):
+        receivers = ticketing.trackers(night.settings)
+        with night.warehouse.reader() as con:
+            if night.as_of < (newest_night(con) or night.as_of):
+                return dg.MaterializeResult(metadata={"skipped": "an older night; only the newest talks to trackers"})
+            pending = ticketing.pending(con, night.settings, [tracker.name for tracker in receivers])
+        told: dict[str, dg.MetadataValue] = {}
+        for tracker in receivers:
+            outcome = publish(pending, tracker, WarehouseLedger(night.warehouse))
+            failed = pl.DataFrame(outcome.failed, schema={"ticket": pl.String, "why": pl.String}, orient="row")
+            told[f"{tracker.name}: brought"] = dg.MetadataValue.int(len(outcome.done))
+            told[f"{tracker.name}: failed, tried again next night"] = metadata.rows(failed)
+    newest = [event.document for event in pending if event.document.status == "open" and event.document.png]
+    if newest and newest[0].png:
+        told["chart"] = metadata.chart(newest[0].png, newest[0].title)
+    return dg.MaterializeResult(metadata=told)
+
+
+@dg.asset(
+    key=["reports", "digest"],
+    group_name="reports",
+    kinds={"html"},
+    deps=[RUNS, ["reports", "tickets"]],
+    description="The night on one page: ranked risks with small plots, tickets, abstentions, failures and rejects.",
+)
+def digest(context: dg.AssetExecutionContext, site: dg.ResourceParam[Site]) -> dg.MaterializeResult:
+    night = site.night(context)
+    with night.progress.stage("write digest"):
+        with night.warehouse.reader() as con:
+            page = digests.page(con, night)
+        path = digests.write(page, night)
+    return dg.MaterializeResult(metadata={"page": dg.MetadataValue.path(path)})
+
+
+@dg.asset(
+    key=["main", "snapshot"],
+    group_name="reports",
+    kinds={"duckdb"},
+    deps=[RUNS, ["reports", "tickets"]],
+    pool="warehouse",
+    description="The readers' copy of the warehouse, without raw samples; replaced whole.",
+)
+def snapshot(context: dg.AssetExecutionContext, site: dg.ResourceParam[Site]) -> dg.MaterializeResult:
+    night = site.night(context)
+    with night.progress.stage("snapshot for readers"):
+        path = night.warehouse.snapshot()
+    return dg.MaterializeResult(
+        metadata={"file": dg.MetadataValue.path(path), "bytes": dg.MetadataValue.int(path.stat().st_size)}
+    )
+
+
+def count(night: Night) -> dict[str, object]:
+    """What the end-of-run table shows, from the night's own frames."""
+    noted = {name: night.frames.noted(name) for name in ("staged.metrics", "staged.incidents", "published.raw")}
+    risks = night.frames.read("forecasting.risks")
+    longest = risks.filter(pl.col("horizon_h") == night.settings.tickets.policy.horizon_h)
+    abstained = longest.filter(pl.col("state") == "abstained")["reason"]
+    staged = noted["staged.metrics"]["counts"]
+    incidents = night.frames.scan("features.incident_durations").select(pl.len()).collect().item()
+    return {
+        "ingested": staged | noted["published.raw"] | noted["staged.incidents"]["counts"],
+        "rejected": Counter(noted["staged.metrics"]["rejected"]) + Counter(noted["staged.incidents"]["rejected"]),
+        "series": {
+            "with a signal": len(night.frames.read("features.signals")),
+            "profiled": risks["series_id"].n_unique(),
+        },
+        "risks": _tally(longest.filter(pl.col("state") != "abstained")["state"]),
+        "abstained": _tally(abstained),
+        "failures": len(night.frames.read("forecasting.failures")),
+        "tickets": _tally(night.frames.read("reports.ticket_events")["event"]),
+        "incidents": {"known at the cut": incidents},
+    }
+
+
+def _tally(values: pl.Series) -> dict[str, int]:
+    return dict(sorted(Counter(values.to_list()).items(), key=lambda item: (-item[1], item[0])))
+
+
+ASSETS = [ticket_events, incident_trends, published_results, tickets, digest, snapshot]

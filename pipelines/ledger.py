@@ -1,0 +1,61 @@
+"""The ledger of publications in the warehouse: what was meant to reach which tracker, and what did."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from pipelines.trackers.publish import PendingEvent, State
+from pipelines.warehouse import Warehouse
+
+
+class WarehouseLedger:
+    """``pipelines.trackers.publish.Ledger`` over reports.publications; every record is a commit of its own."""
+
+    def __init__(self, warehouse: Warehouse):
+        self._warehouse = warehouse
+
+    def record(
+        self, tracker: str, event: PendingEvent, state: State, *, key: str | None = None, error: str | None = None
+    ) -> None:
+        row = {
+            "tracker": tracker,
+            "ticket_id": event.document.ticket_id,
+            "as_of": event.as_of,
+            "event_no": event.event_no,
+        }
+        with self._warehouse.writer() as con:
+            con.execute(
+                "DELETE FROM reports.publications WHERE tracker = $tracker AND ticket_id = $ticket_id"
+                " AND as_of = $as_of AND event_no = $event_no",
+                row,
+            )
+            con.execute(
+                "INSERT INTO reports.publications VALUES"
+                " ($tracker, $ticket_id, $as_of, $event_no, $state, $key, $error, $now)",
+                row | {"state": state, "key": key, "error": error, "now": datetime.now(UTC).replace(tzinfo=None)},
+            )
+
+    def is_done(self, tracker: str, event: PendingEvent) -> bool:
+        found = self._rows(
+            "as_of = $as_of AND event_no = $event_no AND state = 'done'",
+            tracker,
+            event.document.ticket_id,
+            as_of=event.as_of,
+            event_no=event.event_no,
+        )
+        return bool(found)
+
+    def key_of(self, tracker: str, ticket_id: str) -> str | None:
+        found = self._rows("state = 'done'", tracker, ticket_id)
+        return found[-1][0] if found else None
+
+    def was_tried(self, tracker: str, ticket_id: str) -> bool:
+        return bool(self._rows("state IN ('intended', 'failed')", tracker, ticket_id))
+
+    def _rows(self, condition: str, tracker: str, ticket_id: str, **values: object) -> list[tuple]:
+        with self._warehouse.reader() as con:
+            return con.execute(
+                f"SELECT tracker_key FROM reports.publications"
+                f" WHERE tracker = $tracker AND ticket_id = $ticket_id AND {condition} ORDER BY as_of, event_no",
+                {"tracker": tracker, "ticket_id": ticket_id, **values},
+            ).fetchall()

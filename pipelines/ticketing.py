@@ -1,0 +1,118 @@
+"""From ticket events in the warehouse to documents that can leave the house.
+
+Belongs here: reading what a ticket needs (its events, its series' hours, its forecast, its limit) and handing it to the
+rooms that write and draw. Not here: what a ticket says (``reports.ticket_text``) or where it goes (``trackers``).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import duckdb
+import polars as pl
+
+from features.breaks import find_breaks
+from features.grid import to_grid
+from pipelines.settings import Outbox as OutboxSettings
+from pipelines.settings import Settings
+from pipelines.trackers.base import TicketDocument, Tracker
+from pipelines.trackers.outbox import Outbox
+from pipelines.trackers.publish import PendingEvent
+from reports.services import service_of
+from reports.ticket_chart import chart_of, draw
+from reports.ticket_events import TicketEvent, histories
+from reports.ticket_text import TicketContext, markdown, record, title
+
+CHART_DAYS = 42
+"""More than any chart shows, so that the chart decides."""
+
+
+def trackers(settings: Settings) -> list[Tracker]:
+    """The trackers that the settings name."""
+    return [_tracker(each, settings) for each in settings.tickets.trackers]
+
+
+def _tracker(options: OutboxSettings, settings: Settings) -> Tracker:
+    folder = settings.path(options.folder) if options.folder else settings.root / "tickets"
+    return Outbox(folder, options.name)
+
+
+def pending(con: duckdb.DuckDBPyConnection, settings: Settings, names: Sequence[str]) -> list[PendingEvent]:
+    """The newest event of every ticket that is not known to have reached all of the trackers `names`."""
+    events = con.sql("FROM reports.ticket_events").pl()
+    arrived = con.sql("SELECT tracker, ticket_id, as_of, event_no FROM reports.publications WHERE state = 'done'")
+    done = set(arrived.fetchall())
+    wanting = {
+        ticket_id: history
+        for ticket_id, history in histories(events).items()
+        if any((name, ticket_id, history[-1].as_of, history[-1].event_no) not in done for name in names)
+    }
+    return [
+        PendingEvent(history[-1].as_of, history[-1].event_no, document(con, settings, history))
+        for history in wanting.values()
+    ]
+
+
+def document(con: duckdb.DuckDBPyConnection, settings: Settings, history: Sequence[TicketEvent]) -> TicketDocument:
+    """A ticket's newest state, written and drawn."""
+    event = history[-1]
+    context = context_of(con, settings, event)
+    png = draw_ticket(con, event, context)
+    return TicketDocument(
+        ticket_id=event.ticket_id,
+        fingerprint=event.fingerprint,
+        status="resolved" if event.event == "resolved" else "open",
+        title=title(event, context),
+        markdown=markdown(history, context, f"{event.ticket_id}.png"),
+        png=png,
+        payload=record(history, context),
+    )
+
+
+def context_of(con: duckdb.DuckDBPyConnection, settings: Settings, event: TicketEvent) -> TicketContext:
+    """What surrounds a ticket: its signal, its service, the calendar, where its limit comes from."""
+    labels = con.execute("SELECT labels FROM raw.series WHERE series_id = $id", {"id": event.series_id}).fetchall()
+    basis = con.execute(
+        "SELECT basis FROM forecasting.limits WHERE series_id = $id AND limit_name = $name AND valid_from <= $as_of"
+        " ORDER BY valid_from DESC LIMIT 1",
+        {"id": event.series_id, "name": event.limit_name, "as_of": event.as_of},
+    ).fetchall()
+    return TicketContext(
+        zone=settings.zone,
+        signal=next((signal for signal in settings.signals.all if signal.name == event.signal), None),
+        labels=json.loads(labels[0][0]) if labels else {},
+        limit_basis=basis[0][0] if basis else None,
+        service=service_of(event.entity, settings.services),
+        services=settings.services,
+        hours=settings.calendar.working_hours,
+        holidays=settings.calendar.holidays,
+    )
+
+
+def draw_ticket(con: duckdb.DuckDBPyConnection, event: TicketEvent, context: TicketContext) -> bytes:
+    """The chart of a ticket: what was measured, what is forecast, and the limit."""
+    hours = hours_of(con, event.series_id, event.as_of)
+    grid = to_grid(hours, event.as_of, 24 * CHART_DAYS)
+    marks = find_breaks(grid.values).resets.any(axis=0) if len(grid.series_id) else []
+    resets = [hour.astype("datetime64[us]").item() for hour in grid.hours[marks]] if len(grid.series_id) else []
+    return draw(chart_of(event, context, hours.select("hour", "mean"), path_of(con, event), resets))
+
+
+def hours_of(con: duckdb.DuckDBPyConnection, series_id: int, as_of: datetime) -> pl.DataFrame:
+    """The recent hours of one series: series_id, hour, mean."""
+    return con.sql(
+        "SELECT series_id, hour, mean FROM features.hourly"
+        " WHERE series_id = $id AND hour >= $first AND hour < $as_of ORDER BY hour",
+        params={"id": series_id, "first": as_of - timedelta(days=CHART_DAYS), "as_of": as_of},
+    ).pl()
+
+
+def path_of(con: duckdb.DuckDBPyConnection, event: TicketEvent) -> pl.DataFrame:
+    """The forecast of a ticket's series as of its newest event: hour and quantiles."""
+    return con.sql(
+        "SELECT hour, q10, q25, q50, q75, q90 FROM forecasting.forecasts"
+        " WHERE series_id = $id AND as_of = $as_of ORDER BY hour",
+        params={"id": event.series_id, "as_of": event.as_of},
+    ).pl()
