@@ -1,0 +1,310 @@
+"""Long-format metric files: one sample a row.
+
+Rules for rows, in this order; every row of the files is in exactly one of these counts
+---------------------------------------------------------------------------------------
+rejected    no entity, metric, time or value; a time that cannot be read or has no zone; a value that is no number, NaN
+            or infinite; a sample of the future: at or after as_of, and later than the run began.
+held back   at or after as_of, yet not of the future: a later night's. Neither stored nor listed.
+duplicates  the same value once more at one second of a series.
+conflicts   another value at one second of a series; the largest is kept, whichever came first.
+staged      the rest.
+
+Empty texts count as missing, labels with an empty text as absent. Order plays no part: shuffled rows, and rows divided
+otherwise among files, stage the same bytes.
+
+How: one scan finds the distinct combinations of names and labels, which get their series_id in Python; a second one
+judges every row and leaves typed, narrow rows; they are deduplicated and sorted. Each step streams and spills.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import duckdb
+import polars as pl
+
+from features.signals import Signal
+from pipelines.settings import MetricFiles, Settings
+from pipelines.sources import times
+from pipelines.sources.columns import Kind, Part
+from pipelines.sources.errors import InputError
+from pipelines.sources.files import FileReport, inspect_files
+from pipelines.sources.identity import canonical_json, identity_labels, series_id
+from pipelines.sources.landing import Batch, explained, land
+from pipelines.sources.rejects import (
+    DATE_ORDER,
+    FUTURE,
+    INFINITE,
+    NAN,
+    NO_ENTITY,
+    NO_METRIC,
+    NO_TIME,
+    NO_VALUE,
+    NO_ZONE,
+    NOT_A_NUMBER,
+    UNREADABLE_TIME,
+    Rejects,
+)
+from pipelines.sources.sql import literal, parquet, registered, workspace, write
+from pipelines.sources.values import missing, number, text
+
+PARTS = {
+    "source": Part(Kind.TEXT),
+    "entity": Part(Kind.TEXT, required=True),
+    "metric": Part(Kind.TEXT, required=True),
+    "ts": Part(Kind.TIME, required=True),
+    "value": Part(Kind.NUMBER, required=True),
+    "unit": Part(Kind.TEXT),
+}
+HELD_BACK = "held back"
+COMBINATIONS_AT_ONCE = 50_000
+
+
+@dataclass(frozen=True)
+class StagedMetrics:
+    """What one source gave: three Parquet files and the counts of the module's docstring.
+
+    series: series_id, source, entity, metric, labels (canonical JSON of the identity labels), unit; by series_id.
+        Only series with a staged sample.
+    samples: series_id, ts (naive UTC, whole seconds), value; by day, series_id, ts.
+    rejects: source, file, file_row, reason, detail.
+    """
+
+    series: Path
+    samples: Path
+    rejects: Path
+    read: int
+    staged: int
+    duplicates: int
+    conflicts: int
+    held_back: int
+    rejected: Mapping[str, int]
+    """Reason -> rows."""
+
+
+def inspect(source: MetricFiles, settings: Settings) -> list[FileReport]:
+    """Whether the source's files can be read; see `files.inspect_files`."""
+    return inspect_files(source.paths, {**source.columns}, PARTS, settings)
+
+
+def stage(
+    con: duckdb.DuckDBPyConnection,
+    source: MetricFiles,
+    settings: Settings,
+    signals: Sequence[Signal],
+    *,
+    as_of: datetime,
+    now: datetime,
+    folder: Path,
+) -> StagedMetrics:
+    """Stage series.parquet, samples.parquet and rejects.parquet in `folder`.
+
+    Args:
+        con: an in-memory connection with its limits set and TimeZone UTC; left as it was found.
+        signals: decide which labels are identity.
+        as_of: the night's cut, naive UTC.
+        now: when the run began, naive UTC.
+        folder: made when missing.
+
+    Raises:
+        InputError: the files cannot be used.
+    """
+    reports = inspect(source, settings)
+    with workspace(con, folder) as (own, landing):
+        times.prepare(own, as_of=as_of, now=now)
+        rejects = Rejects(own, source.name, [report.name for report in reports])
+        own.execute(IDENTIFIED)
+        judged = []
+        for batch in land(own, reports, rejects, landing):
+            judged.append(landing / f"judged-{batch.first_no}.parquet")
+            with explained(own, batch.files):
+                times.refuse_mixed_zones(own, batch, "ts", source.time_zone)
+                _combine(own, batch, source)
+                _identify(own, batch, signals)
+                _judge(own, batch, source, judged[-1])
+        return _settle(own, parquet(*judged), rejects, folder)
+
+
+# ---------------------------------------------------------------------------------------------------------- identities
+
+IDENTIFIED = """
+    CREATE OR REPLACE TEMP TABLE identified (
+        combination BIGINT, series_id UBIGINT,
+        source VARCHAR, entity VARCHAR, metric VARCHAR, labels VARCHAR, unit VARCHAR
+    )
+"""
+NAMES = ("source", "entity", "metric", "unit")
+
+
+def _combine(con: duckdb.DuckDBPyConnection, batch: Batch, source: MetricFiles) -> None:
+    """Number the distinct combinations of names and labels in a batch: table `combination`."""
+    con.execute(
+        f"""
+        CREATE OR REPLACE TEMP TABLE combination AS
+        SELECT row_number() OVER () + (SELECT count(*) FROM identified) AS combination, *
+        FROM (SELECT DISTINCT {", ".join(_keys(batch, source))} FROM {batch.scan})
+        """
+    )
+
+
+def _keys(batch: Batch, source: MetricFiles) -> list[str]:
+    """The names, then the labels l0, l1, ... as text; what is empty is missing."""
+    names = [f"{text(batch.find(name))} AS {name}" for name in NAMES[1:]]
+    labels = [f"{text(batch.columns[label][0])} AS l{i}" for i, label in enumerate(_labels(batch))]
+    return [f"coalesce({text(batch.find('source'))}, {literal(source.name)}) AS source", *names, *labels]
+
+
+def _labels(batch: Batch) -> list[str]:
+    """Columns that play no part are labels."""
+    return sorted(batch.columns.keys() - batch.parts.values())
+
+
+def _identify(con: duckdb.DuckDBPyConnection, batch: Batch, signals: Sequence[Signal]) -> None:
+    """Give the combinations of a batch their series_id: appended to table `identified`."""
+    labels = _labels(batch)
+    for page in _pages(con, "SELECT * FROM combination ORDER BY combination"):
+        rows = [_identity(row, labels, signals) for row in page]
+        with registered(con, "identities", pl.DataFrame(rows, IDENTITY, orient="row")):
+            con.execute("INSERT INTO identified SELECT * FROM identities")
+
+
+IDENTITY = {
+    "combination": pl.Int64,
+    "series_id": pl.UInt64,
+    "source": pl.String,
+    "entity": pl.String,
+    "metric": pl.String,
+    "labels": pl.String,
+    "unit": pl.String,
+}
+
+
+def _identity(row: tuple, labels: Sequence[str], signals: Sequence[Signal]) -> tuple:
+    combination, source, entity, metric, unit, *values = row
+    if entity is None or metric is None:
+        return combination, None, source, entity, metric, None, unit
+    present = {label: value for label, value in zip(labels, values, strict=True) if value is not None}
+    identity = identity_labels(entity, metric, present, signals)
+    key = series_id(source, entity, metric, identity)
+    return combination, key, source, entity, metric, canonical_json(identity), unit
+
+
+def _pages(con: duckdb.DuckDBPyConnection, query: str) -> Iterator[list[tuple]]:
+    """Rows of a small query, some at a time, each page complete before the next is asked for."""
+    offset = 0
+    while page := con.execute(f"{query} LIMIT {COMBINATIONS_AT_ONCE} OFFSET {offset}").fetchall():
+        yield page
+        offset += len(page)
+
+
+# ------------------------------------------------------------------------------------------------------------- samples
+
+
+def _judge(con: duckdb.DuckDBPyConnection, batch: Batch, source: MetricFiles, target: Path) -> None:
+    """Write every row of a batch, typed and narrow, with its verdict: NULL where nothing is wrong with it."""
+    ts, ts_type = batch.column("ts"), batch.type("ts")
+    value, value_type = batch.column("value"), batch.type("value")
+    keys = _keys(batch, source)
+    same = " AND ".join(f"f.{key} IS NOT DISTINCT FROM c.{key}" for key in (k.rsplit(" AS ", 1)[1] for k in keys))
+    write(
+        con,
+        f"""
+        WITH file AS (
+            SELECT
+                {batch.file_no} AS file_no,
+                {batch.file_row} AS file_row,
+                {", ".join(keys)},
+                {ts} AS written_ts,
+                {value} AS written_value,
+                {missing(ts, ts_type)} AS has_no_ts,
+                {missing(value, value_type)} AS has_no_value,
+                {times.instant(ts, ts_type, source.time_zone)} AS instant,
+                {number(value, value_type)} AS value
+            FROM {batch.scan}
+        )
+        SELECT
+            file_no, file_row, combination, instant, value,
+            CASE
+                WHEN f.entity IS NULL THEN '{NO_ENTITY}'
+                WHEN f.metric IS NULL THEN '{NO_METRIC}'
+                WHEN has_no_ts THEN '{NO_TIME}'
+                WHEN instant IS NULL THEN fault_of_time(written_ts::VARCHAR)
+                WHEN has_no_value THEN '{NO_VALUE}'
+                WHEN value IS NULL THEN '{NOT_A_NUMBER}'
+                WHEN isnan(value) THEN '{NAN}'
+                WHEN isinf(value) THEN '{INFINITE}'
+                WHEN instant >= as_of() THEN if(instant > run_began(), '{FUTURE}', '{HELD_BACK}')
+            END AS verdict,
+            CASE
+                WHEN verdict IN ('{NO_ZONE}', '{DATE_ORDER}', '{UNREADABLE_TIME}', '{FUTURE}') THEN written_ts::VARCHAR
+                WHEN verdict IN ('{NOT_A_NUMBER}', '{NAN}', '{INFINITE}') THEN written_value::VARCHAR
+            END AS detail
+        FROM file AS f LEFT JOIN combination AS c ON {same}
+        """,
+        target,
+    )
+
+
+SAMPLES = """
+    SELECT series_id, ts, value
+    FROM (
+        -- date_trunc and not a cast alone, which would round up to a second that may lie at as_of.
+        SELECT series_id, date_trunc('second', instant)::TIMESTAMP_S AS ts, max(value) AS value
+        FROM {judged} JOIN identified USING (combination)
+        WHERE verdict IS NULL
+        GROUP BY ALL
+    )
+    ORDER BY ts::DATE, series_id, ts
+"""
+DISTINCT_SAMPLES = """
+    SELECT count(*)
+    FROM (
+        SELECT DISTINCT series_id, date_trunc('second', instant), value
+        FROM {judged} JOIN identified USING (combination)
+        WHERE verdict IS NULL
+    )
+"""
+SERIES = """
+    -- Several combinations are one series where labels churn; the first unit in order stays.
+    SELECT series_id, source, entity, metric, labels, min(unit) AS unit
+    FROM identified SEMI JOIN (FROM {judged} WHERE verdict IS NULL) USING (combination)
+    GROUP BY ALL
+    ORDER BY series_id
+"""
+
+
+def _settle(con: duckdb.DuckDBPyConnection, judged: str, rejects: Rejects, folder: Path) -> StagedMetrics:
+    """From judged rows to staged files."""
+    read, good, known, held_back = con.execute(
+        f"""
+        SELECT count(*),
+               count(*) FILTER (WHERE verdict IS NULL),
+               count(*) FILTER (WHERE verdict IS NULL AND combination IS NOT NULL),
+               count(*) FILTER (WHERE verdict = '{HELD_BACK}')
+        FROM {judged}
+        """
+    ).fetchall()[0]
+    if known < good:
+        raise InputError("files changed while they were read; run the night again")
+    broken = sum(rejects.counts().values())
+    rejects.add_from(
+        f"SELECT file_no, file_row, verdict AS reason, detail FROM {judged} WHERE verdict <> '{HELD_BACK}'"
+    )
+    rejects.write(folder / "rejects.parquet")
+    staged = write(con, SAMPLES.format(judged=judged), folder / "samples.parquet")
+    write(con, SERIES.format(judged=judged), folder / "series.parquet")
+    distinct = con.execute(DISTINCT_SAMPLES.format(judged=judged)).fetchall()[0][0] if staged < good else good
+    return StagedMetrics(
+        series=folder / "series.parquet",
+        samples=folder / "samples.parquet",
+        rejects=folder / "rejects.parquet",
+        read=read + broken,
+        staged=staged,
+        duplicates=good - distinct,
+        conflicts=distinct - staged,
+        held_back=held_back,
+        rejected=rejects.counts(),
+    )
