@@ -15,6 +15,8 @@ and unknown: of an incident that is not staged.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -78,15 +80,37 @@ class StagedIncidents:
     """What one source gave: Parquet files with the columns of raw.incidents, raw.incident_events and raw.rejects.
 
     incidents: by source, incident_id.
-    events: by source, incident_id, event_no; empty where the source has none.
-    rejects: source, file, file_row, reason, detail.
+    incident_events: by source, incident_id, event_no; empty where the source has none.
+    rejects: source, file, file_row, reason, detail; of both.
     """
 
     incidents: Path
-    events: Path
+    incident_events: Path
     rejects: Path
-    incident_counts: Counts
+    counts: Counts
     event_counts: Counts
+
+    @property
+    def read(self) -> int:
+        """Rows of incidents, as `staged`, `superseded` and `held_back`."""
+        return self.counts.read
+
+    @property
+    def staged(self) -> int:
+        return self.counts.staged
+
+    @property
+    def superseded(self) -> int:
+        return self.counts.superseded
+
+    @property
+    def held_back(self) -> int:
+        return self.counts.held_back
+
+    @property
+    def rejected(self) -> Mapping[str, int]:
+        """Reason -> rows of incidents and of events."""
+        return Counter(self.counts.rejected) + Counter(self.event_counts.rejected)
 
 
 def inspect(source: IncidentFiles, settings: Settings) -> list[FileReport]:
@@ -143,7 +167,7 @@ def stage(
 
         read(own, "incident_row", land(own, reports, rejects, landing), PARTS, source.time_zone)
         files = range(len(reports))
-        incident_counts = settle(own, _incidents(source), rejects, files, folder / "incidents.parquet")
+        counts = settle(own, _incidents(source), rejects, files, folder / "incidents.parquet")
 
         batches = land(own, event_reports, rejects, landing, first_no=len(reports))
         read(own, "event_row", batches, EVENT_PARTS, source.time_zone)
@@ -156,9 +180,9 @@ def stage(
         rejects.write(folder / "rejects.parquet")
     return StagedIncidents(
         incidents=folder / "incidents.parquet",
-        events=folder / "incident_events.parquet",
+        incident_events=folder / "incident_events.parquet",
         rejects=folder / "rejects.parquet",
-        incident_counts=incident_counts,
+        counts=counts,
         event_counts=event_counts,
     )
 
