@@ -71,8 +71,8 @@ def _between(ordered: np.ndarray, rank: int, weight: float) -> float:
     return float(np.expm1((1 - weight) * np.log1p(first) + weight * np.log1p(second)))
 
 
-def mean_interval(values: np.ndarray, resamples: int = 999) -> Interval | None:
-    """Interval of the mean of positive, right-skewed values: the studentised bootstrap of the mean's logarithm.
+def mean_interval(values: np.ndarray) -> Interval | None:
+    """Interval of the mean of right-skewed values: the studentised bootstrap of the mean's logarithm.
 
     Efron & Tibshirani (1993), "An Introduction to the Bootstrap", section 12.5, with the delta-method standard error
     sd / (mean * sqrt(n)) of log(mean). Percentile and BCa intervals fall far shorter of 95 % on log-normal durations
@@ -81,7 +81,6 @@ def mean_interval(values: np.ndarray, resamples: int = 999) -> Interval | None:
 
     Args:
         values: [n], not negative, in any order.
-        resamples: 199 suffice beyond 2,000 values and are used there.
 
     Returns:
         None below 5 values, where all values are equal, or where so few differ that resamples without any spread
@@ -91,34 +90,29 @@ def mean_interval(values: np.ndarray, resamples: int = 999) -> Interval | None:
     if n < 5 or np.ptp(values) == 0:
         return None
     ordered = np.sort(values).astype(float)
-    seed = int.from_bytes(hashlib.blake2b(ordered.tobytes(), digest_size=8).digest(), "big")
-    rng = np.random.default_rng(seed)
-    mean, error = ordered.mean(), ordered.std(ddof=1) / ordered.mean() / np.sqrt(n)
-    count = 199 if n > 2000 else resamples
-    statistics = np.concatenate([
-        _studentised(ordered, rng, rows, mean) for rows in _chunks(count, max(1, 1_000_000 // n))
-    ])  # fmt: skip
-    statistics.sort()
-    tail = int((count + 1) * ALPHA / 2)  # (B + 1) alpha / 2 is whole for 199 and 999
-    low, high = statistics[count - tail], statistics[tail - 1]
+    rng = np.random.default_rng(int.from_bytes(hashlib.blake2b(ordered.tobytes(), digest_size=8).digest(), "big"))
+    resamples = 399 if n <= 2000 else 199  # (B + 1) alpha / 2 is whole for both
+    rows = max(1, 500_000 // n)
+    chunks = [min(rows, resamples - start) for start in range(0, resamples, rows)]
+    statistics = np.sort(np.concatenate([_studentised(ordered, rng, chunk) for chunk in chunks]))
+    tail = int((resamples + 1) * ALPHA / 2)
+    low, high = statistics[-tail], statistics[tail - 1]
     if not np.isfinite(low) or not np.isfinite(high):
         return None
+    mean, error = ordered.mean(), ordered.std(ddof=1) / ordered.mean() / np.sqrt(n)
     return Interval(float(mean * np.exp(-low * error)), float(mean * np.exp(-high * error)))
 
 
-def _chunks(total: int, size: int) -> list[int]:
-    return [min(size, total - start) for start in range(0, total, size)]
-
-
-def _studentised(ordered: np.ndarray, rng: np.random.Generator, rows: int, mean: float) -> np.ndarray:
-    n = len(ordered)
-    drawn = ordered[rng.integers(0, n, size=(rows, n))]
-    means = drawn.mean(axis=1)
-    errors = drawn.std(axis=1, ddof=1) / np.where(means > 0, means, 1.0) / np.sqrt(n)
-    usable = (means > 0) & (errors > 0)
-    shifts = np.log(np.where(usable, means, mean) / mean)
-    # A resample of one value repeated has no spread: its statistic is infinite to the side that it lies on.
-    return np.where(usable, shifts / np.where(usable, errors, 1.0), -np.inf)
+def _studentised(values: np.ndarray, rng: np.random.Generator, rows: int) -> np.ndarray:
+    """(log mean* - log mean) / se* of so many resamples; minus infinity for one without any spread."""
+    n, mean = len(values), values.mean()
+    shifted = (values - mean)[rng.integers(0, n, size=(rows, n), dtype=np.uint32)]
+    sums = shifted.sum(axis=1)
+    variances = np.maximum(0.0, np.einsum("ij,ij->i", shifted, shifted) - sums**2 / n) / (n - 1)
+    means = mean + sums / n
+    usable = (means > 1e-9 * mean) & (variances > (1e-9 * mean) ** 2)
+    means, variances = np.where(usable, means, mean), np.where(usable, variances, 1.0)
+    return np.where(usable, np.log(means / mean) * means * np.sqrt(n / variances), -np.inf)
 
 
 def share_interval(hits: int, n: int) -> Interval | None:

@@ -1,0 +1,42 @@
+"""Made-up durations, as ``features.incidents.durations`` hands them over."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+AS_OF = datetime(2026, 6, 1)
+SCHEMA = {
+    "source": pl.String, "incident_id": pl.String, "created_at": pl.Datetime("us"), "ended_at": pl.Datetime("us"),
+    "is_open": pl.Boolean, "age_s": pl.Float64, "service": pl.String, "severity": pl.String, "team": pl.String,
+    "category": pl.String, "reopen_count": pl.Int32, "time_to_acknowledge_s": pl.Float64,
+    "acknowledge_excluded": pl.String, "time_to_resolve_s": pl.Float64, "resolve_excluded": pl.String,
+}  # fmt: skip
+
+
+def row(name: str, created: datetime, took: float | None, as_of: datetime = AS_OF, **given: Any) -> dict[str, Any]:
+    """An incident that took so many seconds, or is still open; acknowledged after a tenth of that."""
+    ended = None if took is None else created + timedelta(seconds=took)
+    return {
+        "source": "s", "incident_id": name, "created_at": created, "ended_at": ended, "is_open": ended is None,
+        "age_s": (as_of - created).total_seconds(), "service": "db", "severity": "2", "team": "ops", "category": None,
+        "reopen_count": 0, "time_to_acknowledge_s": None if took is None else took / 10, "acknowledge_excluded": None,
+        "time_to_resolve_s": took, "resolve_excluded": None,
+    } | given  # fmt: skip
+
+
+def frame(rows: list[dict[str, Any]]) -> pl.DataFrame:
+    return pl.DataFrame(rows, schema=SCHEMA)
+
+
+def year(n: int, slope: float = 0.0, seed: int = 1, as_of: datetime = AS_OF, **given: Any) -> pl.DataFrame:
+    """A year of log-normal durations that change by `slope` (of the logarithm) a month; the newest may be open."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for number, months in enumerate(np.sort(rng.uniform(0, 12, n))):
+        created = as_of - timedelta(days=30 * (12 - float(months)))
+        took = float(np.round(rng.lognormal(9 + slope * months, 1.2)))
+        still_open = created + timedelta(seconds=took) >= as_of
+        rows.append(row(f"{seed}-{number:05}", created, None if still_open else took, as_of, **given))
+    return frame(rows)

@@ -1,0 +1,107 @@
+import re
+from html.parser import HTMLParser
+
+import polars as pl
+import pytest
+from incident_examples import AS_OF, frame, year
+
+from features.incidents import AFTER_THE_FACT
+from reports.incident_page import charts, render, summary_markdown
+from reports.incident_trends import IncidentTrends, trends
+
+HOSTILE = "<script>alert(1)</script> | `x` [a](http://b) {{ 7*7 }}"
+VOID = {"meta", "br", "img", "path", "use", "rect", "link", "circle", "line"}
+
+
+@pytest.fixture(scope="module")
+def found() -> IncidentTrends:
+    excluded = pl.when(pl.col("incident_id").str.ends_with("7")).then(pl.lit(AFTER_THE_FACT))
+    rows = pl.concat([year(600, slope=-0.2), year(60, seed=2, service=HOSTILE)])
+    return trends(rows.with_columns(resolve_excluded=excluded), AS_OF)
+
+
+@pytest.fixture(scope="module")
+def page(found: IncidentTrends) -> str:
+    return render(found)
+
+
+class Tags(HTMLParser):
+    """Open tags that are closed in order, and every address that a page would load."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.addresses: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.addresses += [value or "" for name, value in attrs if name in ("src", "href", "xlink:href")]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in VOID:
+            assert self.open.pop() == tag
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.addresses += [value or "" for name, value in attrs if name in ("src", "href", "xlink:href")]
+
+
+def test_the_page_is_whole_and_loads_nothing(page: str) -> None:
+    tags = Tags()
+    tags.feed(page)
+    assert tags.open == []
+    assert all(address.startswith(("#", "data:")) for address in tags.addresses)
+    assert "<script" not in page
+    assert not re.search(r"url\((?!#)", page)
+
+
+def test_the_first_screen_says_what_was_found_and_from_what(found: IncidentTrends, page: str) -> None:
+    first_screen = page[: page.index("<svg")]
+    used, total = found.mttr["usable"]["used"], found.mttr["usable"]["total"]
+    assert f"{used} of {total}" in first_screen
+    assert "improving" in first_screen
+    assert f"{found.mttr['usable']['excluded'][AFTER_THE_FACT]} {AFTER_THE_FACT}" in first_screen
+    for word in ("Start", "End", "Clock", "24 x 7 calendar time"):
+        assert word in first_screen
+
+
+def test_hostile_names_are_shown_as_they_are(page: str) -> None:
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+    assert "{{ 7*7 }}" in page
+
+
+def test_drawings_take_the_pages_colours_and_share_no_ids(page: str) -> None:
+    drawings = re.findall(r"<svg.*?</svg>", page, flags=re.DOTALL)
+    assert len(drawings) == 8
+    assert all("var(--blue)" in drawing or "var(--orange)" in drawing for drawing in drawings)
+    clips = [set(re.findall(r'<clipPath id="([^"]+)"', drawing)) for drawing in drawings]
+    assert len(set().union(*clips)) == sum(len(each) for each in clips)
+
+
+def test_equal_numbers_give_equal_bytes(found: IncidentTrends, page: str) -> None:
+    assert render(found) == page
+    first, second = charts(found), charts(found)
+    assert first == second
+    assert list(first) == ["mttr", "mtta", "shares", "open"]
+    assert all(png.startswith(b"\x89PNG") for png in first.values())
+
+
+def test_no_incidents_are_said_in_words() -> None:
+    empty = trends(frame([]), AS_OF)
+    assert "No incident was created before this night" in render(empty)
+    assert charts(empty) == {}
+    assert "too few to say" in summary_markdown(empty)
+
+
+def test_a_few_incidents_have_counts_but_no_medians() -> None:
+    few = trends(year(8), AS_OF)
+    assert list(charts(few)) == ["open"]
+    assert "a verdict takes" in render(few)
+
+
+def test_the_summary_is_short_and_harmless(found: IncidentTrends) -> None:
+    text = summary_markdown(found)
+    assert "**Time to resolve: improving.**" in text
+    assert "Measured from" in text
+    assert "<script>" not in text
+    assert len(text.splitlines()) < 12

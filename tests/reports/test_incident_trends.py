@@ -1,0 +1,164 @@
+import json
+from datetime import datetime, timedelta
+
+import numpy as np
+import polars as pl
+import pytest
+from incident_examples import AS_OF, frame, row, year
+
+from features.incidents import AFTER_THE_FACT, CANCELLED, PREDICTED
+from reports.incident_options import IncidentOptions
+from reports.incident_trends import EARLIER, IMPROVING, NO_CHANGE, TABLE, TOO_FEW, WORSENING, IncidentTrends, trends
+
+MEASURE = [
+    "mean", "mean_lo", "mean_hi", "median", "median_lo", "median_hi", "p75", "p90", "km_median", "share_1h", "share_4h",
+    "share_24h",
+]  # fmt: skip
+
+
+def month(found: IncidentTrends, name: str, **slices: str) -> dict:
+    return next(p for p in found.mttr["periods"] if p["start"].startswith(name) and p["slice"] == slices)
+
+
+def verdict(found: IncidentTrends, measure: str = "mttr", **slices: str) -> str:
+    return next(t["verdict"] for t in found.mttr["trends"] if t["measure"] == measure and t["slice"] == slices)
+
+
+def test_the_contract_of_mttr_json() -> None:
+    found = trends(year(300), AS_OF).mttr
+    assert list(found) == ["as_of", "definitions", "usable", "periods", "trends", "goals", "problems"]
+    assert found["as_of"] == "2026-06-01T00:00:00Z"
+    assert list(found["usable"]) == ["total", "used", "excluded"]
+    for period in found["periods"]:
+        assert list(period) == ["start", "end", "slice", "created", "resolved", "open_at_end", "mttr", "mtta"]
+        assert list(period["mttr"]) == MEASURE == list(period["mtta"])
+    for each in found["trends"]:
+        assert list(each) == [
+            "slice", "measure", "n", "slope_log_per_30d", "lo", "hi", "p_value", "q_value", "verdict",
+            "smallest_detectable",
+        ]  # fmt: skip
+    assert (found["goals"], found["problems"]) == ([], [])
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+
+
+def test_the_table_has_its_columns_and_one_row_a_key() -> None:
+    table = trends(year(300), AS_OF).table
+    assert dict(table.schema) == TABLE
+    assert table.select("as_of", "period", "slice", "measure").is_unique().all()
+    assert table.select(pl.col("value", "lo", "hi").is_infinite().any()).sum_horizontal().item() == 0
+
+
+def test_a_month_of_plain_numbers() -> None:
+    took = [600.0 * (i + 1) for i in range(40)]
+    rows = [row(str(i), datetime(2026, 5, 1) + timedelta(hours=i), seconds) for i, seconds in enumerate(took)]
+    may = month(trends(frame(rows), AS_OF), "2026-05")
+    assert (may["start"], may["end"]) == ("2026-05-01T00:00:00Z", "2026-06-01T00:00:00Z")
+    assert (may["created"], may["resolved"], may["open_at_end"]) == (40, 40, 0)
+    assert may["mttr"]["median"] == np.median(took)
+    assert may["mttr"]["mean"] == np.mean(took)
+    assert may["mttr"]["km_median"] == 12000
+    assert may["mttr"]["share_1h"] == 6 / 40
+    assert may["mtta"]["median"] == np.median(took) / 10
+    assert may["mttr"]["median_lo"] < may["mttr"]["median"] < may["mttr"]["median_hi"]
+
+
+def test_open_incidents_belong_to_the_month_of_creation_and_weigh_in() -> None:
+    begin = datetime(2026, 5, 1)
+    rows = [row(f"a{i}", begin + timedelta(hours=i), 3600.0 * (i + 1)) for i in range(20)]
+    still_open = [row(f"b{i}", begin + timedelta(hours=i), None) for i in range(15)]
+    may = month(trends(frame(rows + still_open), AS_OF), "2026-05")
+    assert (may["created"], may["resolved"], may["open_at_end"]) == (35, 20, 15)
+    assert may["mttr"]["median"] == 18 * 3600  # the 18th of 35; of those resolved alone it is 10.5 h
+    assert may["mttr"]["mean"] is None
+    assert may["mttr"]["mean_hi"] is None
+    assert may["mttr"]["mean_lo"] > 10.5 * 3600
+    assert may["mttr"]["p75"] is None
+
+
+def test_what_was_open_when_a_month_ended() -> None:
+    rows = [
+        row("a", datetime(2026, 3, 30), 5 * 86400.0),
+        row("b", datetime(2026, 4, 2), 60.0),
+        row("c", datetime(2026, 4, 29), 40 * 86400.0, is_open=True, ended_at=None, time_to_resolve_s=None),
+    ]
+    found = trends(frame(rows), AS_OF)
+    assert [month(found, name)["open_at_end"] for name in ("2026-03", "2026-04", "2026-05")] == [1, 1, 1]
+    assert [month(found, name)["created"] for name in ("2026-03", "2026-04", "2026-05")] == [1, 2, 0]
+
+
+def test_small_months_show_counts_alone() -> None:
+    rows = [row(str(i), datetime(2026, 5, 1) + timedelta(hours=i), 600.0 + i) for i in range(9)]
+    may = month(trends(frame(rows), AS_OF), "2026-05")
+    assert may["created"] == 9
+    assert set(may["mttr"].values()) == {None}
+
+
+def test_a_month_cut_by_the_night_ends_with_it() -> None:
+    as_of = datetime(2026, 5, 20, 22)
+    rows = [row("a", datetime(2026, 5, 1), 60.0, as_of)]
+    assert month(trends(frame(rows), as_of), "2026-05")["end"] == "2026-05-20T22:00:00Z"
+
+
+def test_every_incident_is_accounted_for() -> None:
+    begin = datetime(2026, 5, 1)
+    rows = [row(f"ok{i}", begin + timedelta(hours=i), 600.0) for i in range(12)]
+    rows += [row("p", begin, None, resolve_excluded=PREDICTED, acknowledge_excluded=PREDICTED)]
+    rows += [row("c", begin, None, resolve_excluded=CANCELLED, acknowledge_excluded=CANCELLED)]
+    rows += [row("f", begin, 0.0, resolve_excluded=AFTER_THE_FACT, acknowledge_excluded=AFTER_THE_FACT)]
+    rows += [row("old", datetime(2020, 1, 1), 60.0)]
+    found = trends(frame(rows), AS_OF, IncidentOptions(months=3))
+    expected = {PREDICTED: 1, CANCELLED: 1, AFTER_THE_FACT: 1, EARLIER: 1}
+    assert found.mttr["usable"] == {"total": 16, "used": 12, "excluded": expected}
+    assert found.mttr["definitions"]["mtta"]["usable"]["used"] == 12
+    assert month(found, "2026-05")["created"] == 13  # predictions and cancelled ones are no incidents
+
+
+def test_improving_and_worsening_are_told_from_noise() -> None:
+    options = IncidentOptions(slices=())
+    assert verdict(trends(year(800, slope=-0.15), AS_OF, options)) == IMPROVING
+    assert verdict(trends(year(800, slope=0.15), AS_OF, options)) == WORSENING
+    assert verdict(trends(year(800, slope=0.0), AS_OF, options)) == NO_CHANGE
+    few = trends(year(30, slope=-0.5), AS_OF)
+    assert verdict(few) == TOO_FEW
+    assert few.mttr["trends"][0]["slope_log_per_30d"] is None
+
+
+def test_a_page_without_any_change_seldom_claims_one() -> None:
+    """False-discovery rate over a page of 18 questions; 20 pages keep this quick."""
+    wrong = 0
+    for seed in range(20):
+        parts = [year(70, seed=100 * seed + k, service=f"s{k}", team=f"t{k % 3}") for k in range(5)]
+        found = trends(pl.concat(parts), AS_OF, IncidentOptions(months=2))
+        wrong += any(each["verdict"] in (IMPROVING, WORSENING) for each in found.mttr["trends"])
+    assert wrong <= 2
+
+
+def test_slices_are_the_largest_with_enough_and_the_rest_is_counted() -> None:
+    sizes = {"db": 60, "web": 50, "=,\n<b>": 45, "cache": 44, "rare": 5}
+    parts = [year(n, seed=n, service=name) for name, n in sizes.items()]
+    found = trends(pl.concat(parts), AS_OF, IncidentOptions(slices=("service",), slices_per_dimension=3))
+    assert [t["slice"] for t in found.mttr["trends"][::2]] == [{}] + [{"service": s} for s in ("db", "web", "=,\n<b>")]
+    assert found.left_out == {"service": 2}
+    assert "service==,\n<b>" in found.table["slice"].to_list()
+
+
+def test_the_order_of_rows_is_irrelevant() -> None:
+    rows = year(400)
+    shuffled = rows.sample(fraction=1.0, shuffle=True, seed=3)
+    first, second = trends(rows, AS_OF), trends(shuffled, AS_OF)
+    assert first.table.equals(second.table)
+    assert json.dumps(first.mttr) == json.dumps(second.mttr)
+
+
+@pytest.mark.parametrize("rows", [[], [row("p", datetime(2026, 5, 1), None, resolve_excluded=PREDICTED)]])
+def test_no_incidents_are_no_error(rows: list[dict]) -> None:
+    found = trends(frame(rows), AS_OF)
+    assert found.mttr["periods"] == []
+    assert verdict(found) == TOO_FEW
+
+
+def test_an_incident_created_just_before_the_night() -> None:
+    rows = [row(str(i), AS_OF - timedelta(microseconds=1), None) for i in range(60)]
+    found = trends(frame(rows), AS_OF)
+    assert month(found, "2026-05")["mttr"]["median"] is None
+    assert verdict(found) == TOO_FEW

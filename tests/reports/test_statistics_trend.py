@@ -1,0 +1,96 @@
+import numpy as np
+import pytest
+from scipy import stats
+
+from reports.statistics import mann_kendall, q_values, theil_sen, trend
+
+
+def autoregressive(rng: np.random.Generator, n: int, rho: float) -> np.ndarray:
+    values = rng.normal(size=n)
+    for i in range(1, n):
+        values[i] = rho * values[i - 1] + np.sqrt(1 - rho**2) * values[i]
+    return values
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_plain_mann_kendall_is_kendalls_tau_against_time(seed: int) -> None:
+    values = np.random.default_rng(seed).integers(0, 12, 30).astype(float)
+    found = mann_kendall(values, autocorrelation=False)
+    _, p_value = stats.kendalltau(np.arange(30), values, method="asymptotic")
+    assert found.s == sum(np.sign(values[j] - values[i]) for j in range(30) for i in range(j))
+    # scipy's p-value has no continuity correction, ours has: so compare the variances.
+    z = found.s / np.sqrt(found.variance)
+    assert 2 * stats.norm.sf(abs(z)) == pytest.approx(p_value, rel=1e-9)
+
+
+def test_the_slope_and_its_interval_are_scipys() -> None:
+    rng = np.random.default_rng(2)
+    at = np.sort(rng.uniform(0, 12, 25))
+    values = 0.3 * at + rng.normal(size=25)
+    expected, _, lo, hi = stats.theilslopes(values, at, alpha=0.95)
+    slope, interval = theil_sen(at, values, mann_kendall(values, autocorrelation=False).variance)
+    assert slope == pytest.approx(expected)
+    assert interval.lo == pytest.approx(lo, abs=0.02)
+    assert interval.hi == pytest.approx(hi, abs=0.02)
+
+
+@pytest.mark.parametrize(("rho", "most"), [(0.0, 0.06), (0.3, 0.085), (0.5, 0.105)])
+def test_spells_are_not_mistaken_for_a_trend(rho: float, most: float) -> None:
+    rng = np.random.default_rng(8)
+    series = [autoregressive(rng, 30, rho) for _ in range(500)]
+    assert np.mean([mann_kendall(each).p_value < 0.05 for each in series]) <= most
+
+
+def test_equal_values_have_no_trend() -> None:
+    assert mann_kendall(np.ones(10)).p_value == 1.0
+
+
+def simulated(rng: np.random.Generator, n: int, slope: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A year of incidents as seen at its end: log-normal durations, `slope` a month, the newest partly unfinished."""
+    at = np.sort(rng.uniform(0, 12, n))
+    took, age = rng.lognormal(10 + slope * at, 1.5), (12 - at) * 30 * 86400
+    return at, np.minimum(took, age), took < age
+
+
+def test_without_a_change_few_are_found_and_the_interval_holds_zero() -> None:
+    rng = np.random.default_rng(9)
+    found = [trend(*simulated(rng, 200, 0.0)) for _ in range(200)]
+    assert np.mean([each is not None and each.p_value < 0.05 for each in found]) <= 0.06
+    assert np.mean([each is not None and each.lo <= 0 <= each.hi for each in found]) >= 0.93
+
+
+def test_a_true_slope_is_found_and_measured() -> None:
+    found = trend(*simulated(np.random.default_rng(10), 2000, -0.1))
+    assert found is not None
+    assert found.p_value < 0.01
+    assert found.lo <= -0.1 <= found.hi < 0
+
+
+def test_the_smallest_detectable_slope_is_mostly_detected() -> None:
+    rng = np.random.default_rng(11)
+    smallest = [each.smallest_detectable for each in (trend(*simulated(rng, 300, 0.0)) for _ in range(20)) if each]
+    slope = float(np.mean([each for each in smallest if each is not None]))
+    found = [trend(*simulated(rng, 300, -slope)) for _ in range(60)]
+    assert 0.65 <= np.mean([each is not None and each.p_value < 0.05 for each in found]) <= 0.97
+
+
+def test_a_busy_month_does_not_outvote_the_quiet_ones() -> None:
+    """Falling within one busy month, then a year that is slower: no improvement."""
+    at = np.concatenate([np.linspace(0, 1, 1000), np.linspace(1, 12, 110)])
+    took = np.concatenate([np.geomspace(1e5, 1e4, 1000), np.full(110, 2e5)])
+    found = trend(at, took, np.ones(len(at), dtype=bool))
+    assert found is not None
+    assert found.slope >= 0
+
+
+def test_too_few_to_say() -> None:
+    at = np.arange(39.0)
+    finished = np.ones(39, dtype=bool)
+    assert trend(at, at + 1, finished) is None
+    assert trend(np.zeros(100), np.arange(100.0), np.ones(100, dtype=bool)) is None
+
+
+def test_q_values_are_benjamini_hochbergs() -> None:
+    p = np.array([0.01, 0.04, 0.03, 0.5])
+    assert q_values(p) == pytest.approx([0.04, 0.16 / 3, 0.16 / 3, 0.5])
+    assert len(q_values(np.array([]))) == 0
