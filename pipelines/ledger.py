@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import duckdb
+
 from pipelines.trackers.publish import PendingEvent, State
-from pipelines.warehouse import Warehouse
 
 
 class WarehouseLedger:
-    """``pipelines.trackers.publish.Ledger`` over reports.publications; every record is a commit of its own."""
+    """``pipelines.trackers.publish.Ledger`` over reports.publications.
 
-    def __init__(self, warehouse: Warehouse):
-        self._warehouse = warehouse
+    Args:
+        con: a connection that commits every statement (``Warehouse.autocommit``): an intent must be on disk before the
+            tracker is called.
+    """
+
+    def __init__(self, con: duckdb.DuckDBPyConnection):
+        self._con = con
 
     def record(
         self, tracker: str, event: PendingEvent, state: State, *, key: str | None = None, error: str | None = None
@@ -23,17 +29,18 @@ class WarehouseLedger:
             "as_of": event.as_of,
             "event_no": event.event_no,
         }
-        with self._warehouse.writer() as con:
-            con.execute(
-                "DELETE FROM reports.publications WHERE tracker = $tracker AND ticket_id = $ticket_id"
-                " AND as_of = $as_of AND event_no = $event_no",
-                row,
-            )
-            con.execute(
-                "INSERT INTO reports.publications VALUES"
-                " ($tracker, $ticket_id, $as_of, $event_no, $state, $key, $error, $now)",
-                row | {"state": state, "key": key, "error": error, "now": datetime.now(UTC).replace(tzinfo=None)},
-            )
+        self._con.execute("BEGIN")
+        self._con.execute(
+            "DELETE FROM reports.publications WHERE tracker = $tracker AND ticket_id = $ticket_id"
+            " AND as_of = $as_of AND event_no = $event_no",
+            row,
+        )
+        self._con.execute(
+            "INSERT INTO reports.publications VALUES"
+            " ($tracker, $ticket_id, $as_of, $event_no, $state, $key, $error, $now)",
+            row | {"state": state, "key": key, "error": error, "now": datetime.now(UTC).replace(tzinfo=None)},
+        )
+        self._con.execute("COMMIT")
 
     def is_done(self, tracker: str, event: PendingEvent) -> bool:
         found = self._rows(
@@ -53,9 +60,8 @@ class WarehouseLedger:
         return bool(self._rows("state IN ('intended', 'failed')", tracker, ticket_id))
 
     def _rows(self, condition: str, tracker: str, ticket_id: str, **values: object) -> list[tuple]:
-        with self._warehouse.reader() as con:
-            return con.execute(
-                f"SELECT tracker_key FROM reports.publications"
-                f" WHERE tracker = $tracker AND ticket_id = $ticket_id AND {condition} ORDER BY as_of, event_no",
-                {"tracker": tracker, "ticket_id": ticket_id, **values},
-            ).fetchall()
+        return self._con.execute(
+            f"SELECT tracker_key FROM reports.publications"
+            f" WHERE tracker = $tracker AND ticket_id = $ticket_id AND {condition} ORDER BY as_of, event_no",
+            {"tracker": tracker, "ticket_id": ticket_id, **values},
+        ).fetchall()

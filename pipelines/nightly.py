@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +25,18 @@ TEMPLATE = Path(__file__).parent / "deploy" / "dagster.yaml"
 
 @dataclass(frozen=True)
 class Outcome:
-    """A finished night: what main.runs says of it, and how long each stage took."""
+    """A finished night.
+
+    counts: what main.runs says of it.
+    seconds: stage -> how long it took.
+    stale: later nights whose tickets rest on what this night said before.
+    unreached: tickets that a tracker did not take, with its message.
+    """
 
     counts: dict[str, Any]
     seconds: dict[str, float]
+    stale: list[datetime]
+    unreached: list[tuple[str, str]]
 
 
 def run_night(settings: Settings, night: date, console: Console) -> Outcome:
@@ -43,10 +51,19 @@ def run_night(settings: Settings, night: date, console: Console) -> Outcome:
         require(site)
         with Bars(console) as bars:
             _execute(build_defs(settings, bars), night, instance_of(settings))
-        with site.warehouse.reader() as con:
-            query = "SELECT counts FROM main.runs WHERE as_of = $as_of"
-            rows = con.execute(query, {"as_of": cut(night, settings.zone)}).fetchall()
-    return Outcome(json.loads(rows[0][0]), bars.seconds)
+        return _outcome(site, cut(night, settings.zone), bars.seconds)
+
+
+def _outcome(site: Site, as_of: datetime, seconds: dict[str, float]) -> Outcome:
+    with site.warehouse.reader() as con:
+        counts = con.execute("SELECT counts FROM main.runs WHERE as_of = $as_of", {"as_of": as_of}).fetchall()
+        stale = con.execute(
+            "SELECT as_of FROM main.runs WHERE as_of > $as_of AND status = 'stale' ORDER BY as_of", {"as_of": as_of}
+        ).fetchall()
+        unreached = con.execute(
+            "SELECT ticket_id, error FROM reports.publications WHERE state = 'failed' ORDER BY ALL"
+        ).fetchall()
+    return Outcome(json.loads(counts[0][0]), seconds, [row[0] for row in stale], unreached)
 
 
 def _execute(defs: dg.Definitions, night: date, instance: dg.DagsterInstance) -> None:

@@ -18,6 +18,7 @@ from pipelines.frames import Frames
 from pipelines.progress import Silent, StageProgress
 from pipelines.publishing import Run
 from pipelines.settings import Settings, cut, is_sample
+from pipelines.sources.errors import InputError
 from pipelines.warehouse import Warehouse
 
 TOLD_VERSIONS = ("forewarn", "dagster", "duckdb", "polars", "numpy", "scipy", "prophet")
@@ -46,7 +47,10 @@ class Site:
         if is_sample(self.settings):
             from data.sample_fleet import generate  # noqa: PLC0415 - only the sample needs the generator
 
-            generate(self.settings.root / "fleet")
+            try:
+                generate(self.settings.root / "fleet")
+            except FileExistsError as error:
+                raise InputError(str(error)) from error
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,8 @@ def show(console: Console, settings: Settings, night: date, outcome: Outcome) ->
         ("failed", f"{counts['failures']} series, see forecasting.failures" if counts["failures"] else "none"),
         ("tickets", _plain(counts["tickets"])),
         ("incidents", _plain(counts["incidents"])),
+        *((f"not brought: {ticket}", why) for ticket, why in outcome.unreached),
+        *(("stale night", f"{later:%Y-%m-%d %H:%M} UTC: run it again") for later in outcome.stale),
         ("seconds", _seconds(outcome.seconds)),
     ):
         table.add_row(stage, escape(told))

@@ -55,7 +55,17 @@ class Warehouse:
                 con.execute("ROLLBACK")
                 raise
             con.execute("COMMIT")
-            con.execute("CHECKPOINT")
+        except duckdb.IOException as error:
+            raise self._explained(error) from error
+        finally:
+            con.close()
+
+    @contextmanager
+    def autocommit(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A read-write connection in which every statement is a commit of its own, as a write-ahead ledger needs it."""
+        con = self._open(read_only=False)
+        try:
+            yield con
         except duckdb.IOException as error:
             raise self._explained(error) from error
         finally:

@@ -124,16 +124,16 @@ def tickets(context: dg.AssetExecutionContext, site: dg.ResourceParam[Site]) -> 
     night = site.night(context)
     with night.progress.stage("bring out tickets"):
         receivers = ticketing.trackers(night.settings)
-        with night.warehouse.reader() as con:
+        told: dict[str, dg.MetadataValue] = {}
+        with night.warehouse.autocommit() as con:
             if night.as_of < (newest_night(con) or night.as_of):
                 return dg.MaterializeResult(metadata={"skipped": "an older night; only the newest talks to trackers"})
             pending = ticketing.pending(con, night.settings, [tracker.name for tracker in receivers])
-        told: dict[str, dg.MetadataValue] = {}
-        for tracker in receivers:
-            outcome = publish(pending, tracker, WarehouseLedger(night.warehouse))
-            failed = pl.DataFrame(outcome.failed, schema={"ticket": pl.String, "why": pl.String}, orient="row")
-            told[f"{tracker.name}: brought"] = dg.MetadataValue.int(len(outcome.done))
-            told[f"{tracker.name}: failed, tried again next night"] = metadata.rows(failed)
+            for tracker in receivers:
+                outcome = publish(pending, tracker, WarehouseLedger(con))
+                failed = pl.DataFrame(outcome.failed, schema={"ticket": pl.String, "why": pl.String}, orient="row")
+                told[f"{tracker.name}: brought"] = dg.MetadataValue.int(len(outcome.done))
+                told[f"{tracker.name}: failed, tried again next night"] = metadata.rows(failed)
     newest = [event.document for event in pending if event.document.status == "open" and event.document.png]
     if newest and newest[0].png:
         told["chart"] = metadata.chart(newest[0].png, newest[0].title)

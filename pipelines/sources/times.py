@@ -64,7 +64,7 @@ CREATE OR REPLACE TEMP MACRO utc_of_number(n) AS make_timestamp(CAST(floor(CASE
     WHEN abs(n) < 1e11 THEN n * 1000000
     WHEN abs(n) < 1e14 THEN n * 1000
     WHEN abs(n) < 1e17 THEN n
-    WHEN abs(n) < 1e19 THEN n / 1000
+    WHEN abs(n) < 1e19 THEN n * 0.001  -- a division would leave the decimals for floating point
 END) AS BIGINT));
 
 CREATE OR REPLACE TEMP MACRO utc_of_text(t, zone) AS CASE
