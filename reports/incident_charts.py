@@ -113,7 +113,7 @@ def _subjects(months: _Months) -> dict[str, _Subject]:
                 f"{title}: monthly median",
                 f"By month of creation: half of the incidents took longer to be {verb}. Bars: 95 % interval, with an "
                 "arrow where incidents still open leave its upper end unknown. Hollow: a month not over yet. No dot: "
-                "too few incidents to say. Below: incidents created, and of these still open.",
+                "too few incidents to say. Below: incidents created, on top those still open.",
                 (5, 2),
                 lambda months, axes, measure=measure: _draw_medians(months, axes, measure),
             )
@@ -174,7 +174,7 @@ def _draw_volume(months: _Months, axes: Axes) -> None:
     axes.set_ylim(0, max(1.0, created.max() * 1.15))
     axes.yaxis.set_major_locator(MaxNLocator(2, integer=True))
     axes.yaxis.set_major_formatter(_thousands)
-    axes.set_title("created, of these still open (dark)", loc="left", color=SOFT, fontsize=8, pad=3)
+    axes.set_title("created, on top those still open", loc="left", color=SOFT, fontsize=8, pad=3)
 
 
 def _draw_shares(months: _Months, axes: list[Axes]) -> None:
