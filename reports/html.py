@@ -23,7 +23,7 @@ def environment() -> Environment:
     """Every page's environment.
 
     Filters: ``number``, ``value(unit)``, ``share`` (probability -> percent), ``duration`` (seconds), ``bytes``,
-    ``utc``, ``local(zone)``, ``one_line``, ``png`` (bytes -> data address).
+    ``utc``, ``local(zone)``, ``moment(zone)`` (without year and zone), ``one_line``, ``png`` (bytes -> data address).
     """
     made = Environment(
         loader=FileSystemLoader(TEMPLATES),
@@ -41,6 +41,7 @@ def environment() -> Environment:
         "bytes": units.format_bytes,
         "utc": text.format_utc,
         "local": text.format_local,
+        "moment": text.format_moment,
         "one_line": text.one_line,
         "png": png_address,
     }

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -28,15 +28,6 @@ def likelihood(p: float) -> str:
 # -------------------------------------------------------------------------------------------------------------- times
 
 
-def roughly(seconds: float) -> str:
-    """A time to go, as it is spoken: 'about 2 days', 'about 7 hours', 'less than an hour'."""
-    hours = seconds / 3600
-    if hours < 1:
-        return "less than an hour"
-    count, unit = (round(hours), "hour") if hours < 36 else (round(hours / 24), "day")
-    return f"about {count} {unit}{'s' if count != 1 else ''}"
-
-
 def format_utc(moment: datetime | None) -> str:
     """Naive UTC as '2026-06-03 14:00 UTC'."""
     return "–" if moment is None else f"{moment:%Y-%m-%d %H:%M} UTC"
@@ -48,6 +39,14 @@ def format_local(moment: datetime | None, zone: ZoneInfo) -> str:
         return "–"
     local = to_zone(moment, zone)
     return f"{format_date(local)} {local.year}, {local:%H:%M} {local.tzname()}"
+
+
+def format_moment(moment: datetime | None, zone: ZoneInfo) -> str:
+    """Naive UTC as 'Wed 3 Jun, 16:00', where year and zone are clear."""
+    if moment is None:
+        return "–"
+    local = to_zone(moment, zone)
+    return f"{format_date(local)}, {local:%H:%M}"
 
 
 def format_date(moment: datetime) -> str:
@@ -62,10 +61,6 @@ def to_zone(moment: datetime, zone: ZoneInfo) -> datetime:
 def to_utc(moment: datetime) -> datetime:
     """Aware to naive UTC."""
     return moment.astimezone(UTC).replace(tzinfo=None)
-
-
-def seconds_between(earlier: datetime, later: datetime) -> float:
-    return (later - earlier) / timedelta(seconds=1)
 
 
 # ------------------------------------------------------------------------------------------------------- hostile text
@@ -87,7 +82,7 @@ def escape_markdown(text: str, at_most: int = 500) -> str:
     line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     line = re.sub(r"([\\`*\[\]|~$#!{}^])", r"\\\1", line)
     line = re.sub(r"(?<![^\W_])_|_(?![^\W_])", r"\\_", line)  # within a word, as in mem_used, it is no markup
-    line = re.sub(r"^(\d+)([.)])", r"\1\\\2", line)
+    line = re.sub(r"^(\d+)([.)])(?=\s|$)", r"\1\\\2", line)
     line = re.sub(r"^([-+=:])", r"\\\1", line)
     line = line.replace("@", "@\u200b").replace("://", ":\u200b//")
     return re.sub(r"(?i)\b(www|mailto|xmpp)([.:])", "\\1\u200b\\2", line)

@@ -113,9 +113,8 @@ def draw(chart: TicketChart) -> bytes:
 
 
 def _words(figure: Figure, axes: Axes, chart: TicketChart) -> None:
-    title = one_line(chart.title, 104)
-    size = 12.5 if len(title) <= 86 else 10.5
-    figure.text(0.0125, 0.94, title, fontsize=size, fontweight="bold", va="center")
+    title = figure.text(0.0125, 0.94, one_line(chart.title, 115), fontsize=12.5, fontweight="bold", va="center")
+    title.set_fontsize(min(12.5, 12.5 * 0.975 * WIDTH / title.get_window_extent().width))
     figure.text(0.0125, 0.875, one_line(chart.subtitle, 130), fontsize=9.5, color=SOFT, va="center")
     figure.text(0.98, 0.015, f"times in {chart.zone.key}", fontsize=8, color=SOFT, ha="right", va="bottom")
     parts = sorted(zip(*axes.get_legend_handles_labels(), strict=True), key=lambda part: LEGEND.index(part[1]))

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -25,14 +25,14 @@ from reports.text import (
     escape_markdown,
     format_date,
     format_local,
+    format_moment,
     format_utc,
     likelihood,
     link_markdown,
     one_line,
     plain_spaces,
-    roughly,
-    seconds_between,
     to_utc,
+    to_zone,
 )
 from reports.ticket_events import RESOLVED, TicketEvent
 from reports.working_time import WorkingHours, last_working_moment
@@ -94,28 +94,36 @@ def marker(ticket_id: str) -> str:
 
 
 def title(event: TicketEvent, context: TicketContext) -> str:
-    """One plain line, not escaped: 'db-02: memory in use reaches 95 % in about 2 days (84 %)'."""
+    """One plain line, not escaped: 'db-02: memory in use will reach 95 % about Wed 3 Jun (84 % likely)'.
+
+    It names the day and not the days to go: a title stays in a tracker's list for nights in which nothing is updated.
+    """
     limit = format_value(event.limit_value, context.unit_of(event))
     what = f"{_subject(event, context)}: {_measure(event, context)}"
     if event.event == RESOLVED:
         return plain_spaces(f"Resolved, {event.reason}: {what}, limit {limit}")
-    to_go = f" in {roughly(seconds_between(event.as_of, event.eta_p50))}" if event.eta_p50 else ""
-    return plain_spaces(f"{what} {_verb(event)} {limit}{to_go} ({format_share(event.probability)})")
+    verb = "will reach" if event.direction == "up" else "will fall to"
+    return plain_spaces(f"{what} {verb} {limit}{_day(event, context)} ({format_share(event.probability)} likely)")
+
+
+def _day(event: TicketEvent, context: TicketContext) -> str:
+    """When, to the hour within the first day and to the day beyond it."""
+    if event.eta_p50 is None:
+        return ""
+    if event.eta_p50 - event.as_of < timedelta(days=1):
+        return f" about {format_moment(event.eta_p50, context.team_zone)}"
+    return f" about {format_date(to_zone(event.eta_p50, context.team_zone))}"
 
 
 def _subject(event: TicketEvent, context: TicketContext) -> str:
-    """The entity, and what tells its series apart where that is short enough for a title."""
-    labels = ", ".join(f"{key}={value}" for key, value in sorted(context.labels.items()))
-    apart = f" ({one_line(labels, 60)})" if labels and len(labels) <= 60 else ""
-    return one_line(event.entity, 60) + apart
+    """The entity, and what tells its series apart, unless it says the same again or is too long for a title."""
+    apart = ((key, value) for key, value in sorted(context.labels.items()) if value != event.entity)
+    labels = ", ".join(f"{key}={value}" for key, value in apart)
+    return one_line(event.entity, 60) + (f" ({one_line(labels)})" if labels and len(labels) <= 60 else "")
 
 
 def _measure(event: TicketEvent, context: TicketContext) -> str:
     return one_line((context.signal.title if context.signal else None) or event.metric, 60)
-
-
-def _verb(event: TicketEvent) -> str:
-    return "reaches" if event.direction == "up" else "falls to"
 
 
 # ----------------------------------------------------------------------------------------------------------- markdown
@@ -174,7 +182,8 @@ def _what(event: TicketEvent, context: TicketContext) -> str:
         return escape_markdown(format_value(value, unit))
 
     text = f"{escape_markdown(_measure(event, context))} of {code_markdown(event.entity)}"
-    text += f" {_verb(event)} its limit {code_markdown(event.limit_name)}, {shown(event.limit_value)}"
+    text += " reaches" if event.direction == "up" else " falls to"
+    text += f" its limit {code_markdown(event.limit_name)}, {shown(event.limit_value)}"
     if context.signal and context.signal.lasts_hours > 1:
         text += f", and stays there for {context.signal.lasts_hours} hours"
     text += "."
@@ -225,10 +234,10 @@ def _who(event: TicketEvent, context: TicketContext) -> str:
 
 
 def _why(event: TicketEvent, context: TicketContext) -> str:
-    facts = [escape_markdown(fact) for fact in json.loads(event.facts)]
-    if context.limit_basis:
-        facts.append(f"The limit: {escape_markdown(context.limit_basis)}.")
-    return "## Why\n\n" + "\n".join(f"- {fact}" for fact in facts) if facts else ""
+    facts: list[str] = json.loads(event.facts)
+    if context.limit_basis and not any(context.limit_basis in fact for fact in facts):
+        facts.append(f"The limit: {context.limit_basis}.")
+    return "## Why\n\n" + "\n".join(f"- {escape_markdown(fact)}" for fact in facts) if facts else ""
 
 
 def _to_do(context: TicketContext) -> str:
