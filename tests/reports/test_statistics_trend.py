@@ -37,7 +37,7 @@ def test_the_slope_and_its_interval_are_scipys() -> None:
 @pytest.mark.parametrize(("rho", "most"), [(0.0, 0.06), (0.3, 0.085), (0.5, 0.105)])
 def test_spells_are_not_mistaken_for_a_trend(rho: float, most: float) -> None:
     rng = np.random.default_rng(8)
-    series = [autoregressive(rng, 30, rho) for _ in range(500)]
+    series = [autoregressive(rng, 30, rho) for _ in range(400)]
     assert np.mean([mann_kendall(each).p_value < 0.05 for each in series]) <= most
 
 
@@ -54,7 +54,7 @@ def simulated(rng: np.random.Generator, n: int, slope: float) -> tuple[np.ndarra
 
 def test_without_a_change_few_are_found_and_the_interval_holds_zero() -> None:
     rng = np.random.default_rng(9)
-    found = [trend(*simulated(rng, 200, 0.0)) for _ in range(200)]
+    found = [trend(*simulated(rng, 200, 0.0)) for _ in range(120)]
     assert np.mean([each is not None and each.p_value < 0.05 for each in found]) <= 0.06
     assert np.mean([each is not None and each.lo <= 0 <= each.hi for each in found]) >= 0.93
 
@@ -68,9 +68,9 @@ def test_a_true_slope_is_found_and_measured() -> None:
 
 def test_the_smallest_detectable_slope_is_mostly_detected() -> None:
     rng = np.random.default_rng(11)
-    smallest = [each.smallest_detectable for each in (trend(*simulated(rng, 300, 0.0)) for _ in range(20)) if each]
+    smallest = [each.smallest_detectable for each in (trend(*simulated(rng, 300, 0.0)) for _ in range(12)) if each]
     slope = float(np.mean([each for each in smallest if each is not None]))
-    found = [trend(*simulated(rng, 300, -slope)) for _ in range(60)]
+    found = [trend(*simulated(rng, 300, -slope)) for _ in range(40)]
     assert 0.65 <= np.mean([each is not None and each.p_value < 0.05 for each in found]) <= 0.97
 
 
