@@ -28,7 +28,7 @@ TINY = 1e-9  # of a standardised series: float noise
 PROPOSED_SD = 4.0
 FALL_SD = 6.0
 FALL_SPREAD = 0.05  # of the series' p95 - p5
-FALL_RHYTHM = 0.5  # of the range of the rhythm that was taken away, whose strength varies from day to day
+FALL_RHYTHM = 1.25  # of the range of the rhythm that was taken away: a day that skips it is no reset
 FALL_WEEK = 0.3  # of the range of the 168 samples before
 FALLS_AFTER_CLIMB = 0.5  # of all sharp falls, by size; a series that falls as readily from a plateau carries load
 SHARPNESS = 0.6  # of the fall happens within two samples
@@ -278,10 +278,11 @@ def _find_steps(samples: Samples, reset_row: np.ndarray, reset_at: np.ndarray) -
     same = (far * near > 0) & (np.abs(far) >= STEP_SHARE * np.abs(near)) & (np.abs(near) >= STEP_SHARE * np.abs(far))
     sign = np.sign(near)[:, None]
     apart = quantiles(after * sign, (0.1,))[0] - quantiles(before * sign, (0.9,))[0] >= STEP_APART * np.abs(far)
-    ends = blocks.take(row, at[:, None] + np.array([-1, 1]))
-    sharp = (ends[:, 1] - ends[:, 0]) * sign[:, 0] >= STEP_SHARE * np.abs(far)
+    around = blocks.take(row, at[:, None] + np.arange(-3, 4)) * sign
+    jump = np.nan_to_num(around[:, 2:] - around[:, :-2])  # over the blocks on either side of at - 2, ..., at + 2
+    sharp = jump.max(axis=1) >= STEP_SHARE * np.abs(far)
     real = same & apart & sharp & (np.abs(far) >= enough[row])
-    row, at, sign = row[real], at[real], sign[real]
+    row, at, sign = row[real], (at + np.argmax(jump, axis=1) - 2)[real], sign[real]
 
     inside = (at - 1) * BLOCK  # the hour: the sharpest change in the block and its neighbours
     close = samples.window(row, inside - 1, 3 * BLOCK + 1)

@@ -14,7 +14,7 @@ from features.robust import FUZZ, NORMAL_MAD, median, quantiles
 from features.samples import Samples
 from features.seasonality import Season, find_season
 from features.shapes import Evidence, cycles_of, shapes
-from features.trend import robust_trend
+from features.trend import latest_trend
 
 CHUNK = 128  # series at once: their grid and its copies stay within the processor's cache
 SHORTEST_TREND_H, LONGEST_TREND_H = 72, 336
@@ -61,7 +61,8 @@ def profile(grid: Grid, falling: np.ndarray | None = None) -> pl.DataFrame:
 
     A row depends on its own series alone, whatever else the grid holds. Infinite values count as not observed. The
     slope is that since the last reset or step, over a fortnight at most; where that is less than three days, the time
-    before is joined on with the breaks taken out. Peak and drop of the resets are medians over the last ten.
+    before is joined on with the breaks taken out; where a younger trend is plain, it is that one's. Peak and drop of
+    the resets are medians over the last fourteen.
     """
     S = len(grid.series_id)
     sign = np.ones(S) if falling is None else np.where(falling, -1.0, 1.0)
@@ -86,7 +87,7 @@ def _profile_chunk(grid: Grid, sign: np.ndarray) -> pl.DataFrame:
     since = hours_since(breaks.any)
     window = np.clip(np.where(np.isnan(since), T, since), SHORTEST_TREND_H, LONGEST_TREND_H).astype(np.int64)
     window = np.minimum(window, np.maximum(history, 1))
-    trend = robust_trend(season.remove(join(values, breaks)[:, -LONGEST_TREND_H:]), window)
+    trend, window = latest_trend(season.remove(join(values, breaks)[:, -LONGEST_TREND_H:]), window)
     since_reset, since_step = hours_since(breaks.resets), hours_since(breaks.steps)
     word = shapes(
         Evidence(

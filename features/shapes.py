@@ -29,7 +29,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from features.robust import mad, median
+from features.robust import median, quantiles
 
 TOO_SHORT_H = 72
 FEWEST_OBSERVED_H = 12
@@ -44,25 +44,29 @@ WANDERING_NOISE = (
 )
 
 # Cycles. Shares of the usual fall.
-CYCLES = 10  # the last so many count
-SAME_CEILING = 0.2  # robust sd of the peaks
+CYCLES = 14  # the last so many count: a fortnight of daily restarts
+NEAR_CEILING = 0.2  # below the ceiling (p90 of the peaks) is near it
+OFTEN_NEAR = 0.5  # of the peaks are near a ceiling that holds; a weekend's may stay below
 CEILING_GROWTH = 0.25  # from the earlier half of the peaks to the later
 OVERDUE_CYCLES = 3.0  # a sawtooth that has not fallen for so many cycles is one no more
 
 
 @dataclass(frozen=True)
 class Cycles:
-    """What the resets of S series have in common, over the last ten; NaN where there are too few.
+    """What the resets of S series have in common, over the last fourteen; NaN where there are too few.
 
-    count: int [S]; peak, drop: [S] medians; every_h: [S] median distance; dispersion: [S] robust sd of the peaks, and
-    growth: [S] rise from the earlier to the later half of the peaks, both as shares of the drop.
+    count: int [S], of all resets.
+    peak, drop: [S], medians.
+    every_h: [S], the median distance.
+    near_ceiling: [S], the share of the peaks that come near the ceiling.
+    growth: [S], the rise from the earlier to the later half of the peaks, as a share of the drop.
     """
 
     count: np.ndarray
     peak: np.ndarray
     drop: np.ndarray
     every_h: np.ndarray
-    dispersion: np.ndarray
+    near_ceiling: np.ndarray
     growth: np.ndarray
 
 
@@ -110,8 +114,9 @@ def cycles_of(series: int, row: np.ndarray, hour: np.ndarray, peak: np.ndarray, 
     usual = median(drops)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         growth = (median(np.where(older, np.nan, peaks)) - median(np.where(older, peaks, np.nan))) / usual
-        dispersion = np.where(count >= 2, mad(peaks) / usual, np.nan)
-    return Cycles(count, median(peaks), usual, median(np.diff(hours, axis=1)), dispersion, growth)
+        near = peaks >= (quantiles(peaks, (0.9,))[0] - NEAR_CEILING * usual)[:, None]
+    near_ceiling = np.where(kept > 0, near.sum(axis=1) / np.maximum(kept, 1), np.nan)
+    return Cycles(count, median(peaks), usual, median(np.diff(hours, axis=1)), near_ceiling, growth)
 
 
 def shapes(evidence: Evidence) -> np.ndarray:
@@ -122,7 +127,7 @@ def shapes(evidence: Evidence) -> np.ndarray:
         moves = np.abs(rises) >= TREND_SPREAD * e.overall_spread
         trending = (e.trend_strength >= STRONG_TREND) & e.trend_steady & moves
         climbing = e.trend_strength >= WEAK_TREND
-        same_ceiling = (c.dispersion <= SAME_CEILING) & (c.growth <= CEILING_GROWTH)
+        same_ceiling = (c.near_ceiling >= OFTEN_NEAR) & (c.growth <= CEILING_GROWTH)
         still_below = e.level <= c.peak + CEILING_GROWTH * c.drop
         overdue = e.since_reset_h > OVERDUE_CYCLES * c.every_h
         rules = [

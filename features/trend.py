@@ -6,11 +6,18 @@ begin (``features.breaks``), and what it means for the days to come (``forecasti
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
-from features.robust import mad, median, standardise, variance
+from features.robust import mad, median, quantiles, standardise, variance
+
+# A leak may be younger than the window: then its own line is looked for in the last week and the last three days.
+YOUNG_H = (168, 72)
+YOUNG_STRENGTH = 0.7
+YOUNG_RANGE = 0.5  # of the p95 - p5 of what came before in the window must be moved
+YOUNG_GAIN = 0.03  # in strength, over the longer line
+PLAIN = 0.95  # strength of a line that no shorter one needs to better
 
 # The window is cut into so many bins at most; a fortnight gives bins of eight hours and 861 pairs.
 POINTS = 42
@@ -76,6 +83,44 @@ def robust_trend(values: np.ndarray, window_h: np.ndarray) -> Trend:
         np.where(known, _strength(recent, slope, level), 0.0),
         known & steady,
     )
+
+
+def latest_trend(values: np.ndarray, window_h: np.ndarray) -> tuple[Trend, np.ndarray]:
+    """The line through the last `window_h` hours, or through fewer where a younger trend explains the end better.
+
+    Args:
+        values, window_h: as for ``robust_trend``.
+
+    Returns:
+        the trend, and the window [S] that it holds for. A shorter window is taken only for a steady, strong line that
+        leads out of the range of what came before it, so that noise and drift are not read as fresh leaks.
+    """
+    whole = robust_trend(values, window_h)
+    found, window = whole, window_h.copy()
+    for hours in YOUNG_H:
+        rows = np.flatnonzero((window_h > hours) & (whole.strength < PLAIN))
+        young = robust_trend(values[rows], np.full(len(rows), hours))
+        low, high = quantiles(_before(values[rows], window_h[rows], hours), (0.05, 0.95))
+        with np.errstate(over="ignore", invalid="ignore"):
+            leaves = np.abs(young.slope_per_day) * hours / 24 >= YOUNG_RANGE * (high - low)
+        strong = young.strength >= np.maximum(YOUNG_STRENGTH, found.strength[rows] + YOUNG_GAIN)
+        better = young.steady & leaves & strong
+        found = _replaced(found, rows[better], young, better)
+        window[rows[better]] = hours
+    return found, window
+
+
+def _before(values: np.ndarray, window: np.ndarray, hours: int) -> np.ndarray:
+    at = np.arange(-values.shape[1], 0)
+    return np.where((at >= -window[:, None]) & (at < -hours), values, np.nan)
+
+
+def _replaced(trend: Trend, rows: np.ndarray, other: Trend, chosen: np.ndarray) -> Trend:
+    columns = {}
+    for field in fields(Trend):
+        columns[field.name] = getattr(trend, field.name).copy()
+        columns[field.name][rows] = getattr(other, field.name)[chosen]
+    return Trend(**columns)
 
 
 def _bins(values: np.ndarray, hours: int) -> np.ndarray:
