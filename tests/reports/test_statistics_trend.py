@@ -34,11 +34,18 @@ def test_the_slope_and_its_interval_are_scipys() -> None:
     assert interval.hi == pytest.approx(hi, abs=0.02)
 
 
-@pytest.mark.parametrize(("rho", "most"), [(0.0, 0.06), (0.3, 0.085), (0.5, 0.105)])
-def test_spells_are_not_mistaken_for_a_trend(rho: float, most: float) -> None:
+@pytest.mark.parametrize(("rho", "rate"), [(0.0, 0.040), (0.3, 0.065), (0.5, 0.075)])
+def test_spells_are_seldom_mistaken_for_a_trend(rho: float, rate: float) -> None:
+    """`rate` was measured over 4,000 series; what is tolerated here is three standard errors of 400 more.
+
+    So spells still cost something: the nominal 5 % becomes 7.5 % at 0.5, where the plain test is wrong far oftener.
+    """
     rng = np.random.default_rng(8)
     series = [autoregressive(rng, 30, rho) for _ in range(400)]
+    most = rate + 3 * np.sqrt(rate * (1 - rate) / 400)
     assert np.mean([mann_kendall(each).p_value < 0.05 for each in series]) <= most
+    if rho == 0.5:
+        assert np.mean([mann_kendall(each, autocorrelation=False).p_value < 0.05 for each in series]) > most
 
 
 def test_equal_values_have_no_trend() -> None:
