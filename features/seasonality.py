@@ -131,7 +131,9 @@ def _cycle(detrended: np.ndarray, period: int) -> tuple[np.ndarray, np.ndarray]:
     raw = np.where(count >= 2, raw - raw.mean(axis=-1, keepdims=True), 0.0)
 
     seen = np.maximum(count.sum(axis=-1) / period, 1.0)
-    by_chance = MEDIAN_COST * variance(_calm(detrended - _repeat(raw, detrended.shape[1]))) / np.maximum(seen - 1, 1.0)
+    by_chance = (
+        MEDIAN_COST * variance(_calm(detrended - _repeat(raw, detrended.shape[1]), raw)) / np.maximum(seen - 1, 1.0)
+    )
     drawn = np.square(raw).mean(axis=-1)
     agreed = np.fmin(drawn - by_chance, _agreement(cycles, drawn))
     profile = raw * np.where(drawn > 0, np.maximum(agreed, 0.0) / np.where(drawn > 0, drawn, 1.0), 0.0)[:, None]
@@ -158,16 +160,20 @@ def _strength(remainder: np.ndarray, profile: np.ndarray, period: int) -> np.nda
     width = remainder.shape[1]
     observed = np.count_nonzero(~np.isnan(remainder), axis=1)
     cycles = np.maximum(observed / period, 2.0)
-    calm = _calm(remainder)
+    calm = _calm(remainder, profile)
     left_out = variance(calm) * np.square(cycles / (cycles - 1))
     whole = variance(calm + _repeat(profile, width))
     share = 1 - left_out / np.where(whole > 0, whole, 1.0)
     return np.where(whole > 0, np.clip(share, 0.0, 1.0), 0.0)
 
 
-def _calm(remainder: np.ndarray) -> np.ndarray:
-    """The remainder [S, T] with spikes cut down."""
-    limit = SPIKE_SD * NORMAL_MAD * median(np.abs(remainder))[:, None]
+def _calm(remainder: np.ndarray, profile: np.ndarray) -> np.ndarray:
+    """The remainder [S, T] with spikes cut down, but no further than to the height of the profile [S, phases].
+
+    What happens now and then must count against a rhythm of its own size, or any spike would look like one.
+    """
+    usual = SPIKE_SD * NORMAL_MAD * median(np.abs(remainder))
+    limit = np.fmax(usual, np.abs(profile).max(axis=1))[:, None]
     return np.where(limit > 0, np.clip(remainder, -limit, limit), remainder)
 
 
