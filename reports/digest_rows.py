@@ -68,7 +68,7 @@ class Row:
     level: str
     headroom: str
     shape: str | None
-    model: str | None
+    model: str
     p: float | None
     p_before: float | None
     by_horizon: tuple[tuple[str, str], ...]
@@ -92,7 +92,9 @@ class Chosen:
     """The night's lists of rows, each in the order in which it is shown."""
 
     ranked: list[Row]
+    unranked: int  # further subjects at risk, for which the ranking had no room
     beyond: list[Row]
+    unlisted: int  # further subjects beyond a limit
     closest: list[Row]
     changed: list[Row]
 
@@ -124,7 +126,7 @@ def choose(night: Night) -> Chosen:
     closest = (
         scored.join(ranked, on=SUBJECT, how="anti")
         .join(beyond, on=SUBJECT, how="anti")
-        .filter(pl.col("swings_away").is_not_null())
+        .filter(pl.col("swings_away").is_not_null(), pl.col("p") < night.policy.resolve_below)
         .sort("swings_away", *SUBJECT)
         .head(FEW)
     )
@@ -134,7 +136,14 @@ def choose(night: Night) -> Chosen:
         .head(FEW)
     )
     also = _also(pl.concat([told, crossed]), scored)
-    return Chosen(*(_rows(frame, also, night) for frame in (ranked, beyond, closest, changed)))
+    return Chosen(
+        ranked=_rows(ranked, also, night),
+        unranked=max(0, at_risk - MOST),
+        beyond=_rows(beyond.head(CROWD), also, night),
+        unlisted=max(0, beyond.height - CROWD),
+        closest=_rows(closest, also, night),
+        changed=_rows(changed, also, night),
+    )
 
 
 def _told(night: Night, state: str) -> pl.DataFrame:
@@ -206,7 +215,7 @@ def _row(
         level=format_value(row["level"], unit),
         headroom=format_value(row["headroom"], unit),
         shape=row["shape"],
-        model=row["model"],
+        model=one_line(row["model"] or "", 40),
         p=row["p"],
         p_before=row["p_before"],
         by_horizon=tuple((_span(each["horizon_h"]), format_share(each["p"])) for each in row["by_horizon"] or ()),
@@ -266,10 +275,12 @@ def failures(night: Night, failed: pl.DataFrame) -> list[Group]:
 
 def rejects(refused: pl.DataFrame) -> list[Group]:
     """Refused rows by reason, with where the first of them are."""
-    where = pl.format("{}", pl.col("file").str.split("/").list.last())
+    where = pl.col("file").str.split("/").list.last()
     row = pl.when(pl.col("file_row").is_null()).then(pl.lit("")).otherwise(pl.format(", row {}", "file_row"))
     detail = pl.when(pl.col("detail").is_null()).then(pl.lit("")).otherwise(pl.format(": {}", "detail"))
-    placed = refused.sort("source", "file", "file_row").with_columns(example=pl.concat_str(where, row, detail))
+    placed = refused.sort("source", "file", "file_row", "detail", nulls_last=True).with_columns(
+        example=pl.concat_str(where, row, detail)
+    )
     return _grouped(placed, "reason", "example")
 
 

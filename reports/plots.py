@@ -13,8 +13,8 @@ from datetime import UTC, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import matplotlib as mpl
 import numpy as np
+from matplotlib import style as styles
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -29,7 +29,7 @@ BLUE, SKY, ORANGE, RED, GREEN, PURPLE = "#0072b2", "#56b4e9", "#e69f00", "#d55e0
 
 DPI = 100
 
-# Everything that a user's matplotlibrc could change and that changes bytes; a '$' in a name is no formula.
+# On top of matplotlib's defaults; a '$' in a name is no formula.
 STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 9.5,
@@ -51,7 +51,7 @@ STYLE: dict[Any, Any] = {
 @contextmanager
 def style() -> Iterator[None]:
     """Draw within this: the same bytes whatever the user's own matplotlib settings."""
-    with mpl.rc_context(STYLE), warnings.catch_warnings():
+    with styles.context(["default", STYLE]), warnings.catch_warnings():
         # A name in a script that the font lacks is drawn as boxes, which is no fault of the night's.
         warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
         yield

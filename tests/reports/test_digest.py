@@ -1,0 +1,192 @@
+import re
+from dataclasses import replace
+from datetime import timedelta
+from html import unescape
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import polars as pl
+import pytest
+from ticket_examples import fleet, frame, live, night, profiles, risk
+
+from features.signals import ConstantLimit, Signal
+from reports.digest import NightDigest, lead, render, shown
+from reports.digest_rows import Night, choose
+from reports.services import Service
+from reports.ticket_policy import TicketPolicy
+
+POLICY = TicketPolicy()
+SIGNAL = Signal(
+    name="host.memory", metric="mem*", title="memory in use", unit="percent",
+    limits=[ConstantLimit(name="critical", value=90)],
+)  # fmt: skip
+COUNTS = {"opened": 0, "updated": 0, "resolved": 0, "open": 0, "series": 9, "scored": 9, "beyond": 0, "abstained": 0,
+          "failed": 0}  # fmt: skip
+FORECASTS = {"as_of": pl.Datetime("us"), "series_id": pl.UInt64, "hour": pl.Datetime("us"), "model": pl.String} | {
+    f"q{q}": pl.Float64 for q in (10, 25, 50, 75, 90)
+}
+FAILURES = {"as_of": pl.Datetime("us"), "series_id": pl.UInt64, "stage": pl.String, "error": pl.String}
+REJECTS = {"run_id": pl.String, "row": pl.Int64, "source": pl.String, "file": pl.String, "file_row": pl.Int64,
+           "reason": pl.String, "detail": pl.String}  # fmt: skip
+MODELS = {"as_of": pl.Datetime("us"), "model": pl.String, "shape": pl.String, "horizon_h": pl.Int32,
+          "series": pl.Int32, "pinball": pl.Float64, "coverage_80": pl.Float64}  # fmt: skip
+
+
+def looks(series: pl.DataFrame, level: float = 80.0) -> pl.DataFrame:
+    return profiles(series, 1, level).with_columns(spread=pl.lit(5.0), noise=pl.lit(0.5))
+
+
+def told(tonight: list[dict], before: list[dict], series: pl.DataFrame) -> Night:
+    services = [Service(name="storage", entities=["db-*"], owner="team-data", tier=1)]
+    return Night(night(1), POLICY, frame(*tonight), frame(*before), looks(series), series, [SIGNAL], services)
+
+
+def digest(tonight: list[dict], before: list[dict], series: pl.DataFrame, **more) -> NightDigest:
+    hours = [night(1) - timedelta(hours=h) for h in range(400, 0, -1)]
+    hourly = pl.concat(
+        pl.DataFrame({"series_id": [s] * 400, "hour": hours, "mean": np.linspace(60, 80, 400)}, schema_overrides={
+            "series_id": pl.UInt64, "hour": pl.Datetime("us")})
+        for s in series["series_id"]
+    )  # fmt: skip
+    usual = {
+        "night": told(tonight, before, series),
+        "zone": ZoneInfo("Europe/Berlin"),
+        "events": live([before, tonight], series, POLICY),
+        "hourly": hourly,
+        "forecasts": pl.DataFrame(schema=FORECASTS),
+        "failures": pl.DataFrame(schema=FAILURES),
+        "rejects": pl.DataFrame(schema=REJECTS),
+        "models": pl.DataFrame(schema=MODELS),
+    }
+    return NightDigest(**(usual | more))
+
+
+def words(html: str) -> str:
+    body = html[html.index("<main>") :]
+    return " ".join(unescape(re.sub(r"<[^>]+>", " ", body)).replace("\u00a0", " ").split())
+
+
+@pytest.mark.parametrize(
+    ("counts", "sentence"),
+    [
+        ({}, "No ticket opened; none is open. 9 of 9 series scored."),
+        ({"opened": 1, "open": 1}, "1 ticket opened; 1 is open. 9 of 9 series scored."),
+        (
+            {
+                "opened": 3,
+                "updated": 1,
+                "resolved": 1,
+                "open": 5,
+                "scored": 7,
+                "beyond": 1,
+                "abstained": 1,
+                "failed": 1,
+            },
+            "3 tickets opened, 1 updated, 1 resolved; 5 are open."
+            " 7 of 9 series scored, 1 already beyond a limit, 1 abstained from, 1 failed.",
+        ),
+    ],
+)
+def test_the_night_in_a_sentence(counts, sentence):
+    assert lead(COUNTS | counts) == sentence
+
+
+def test_a_night_with_everything():
+    series = fleet(s1="db-01", s2="db-02", s3="web-01", s4="web-02", s5="web-03")
+    before = [risk(1, 0.9), risk(2, 0.5), risk(3, 0.2), risk(4, state="scored", p=0.1), risk(5, 0.02)]
+    tonight = [
+        risk(1, 0.9, n=1, eta_h=30), risk(2, 0.95, n=1), risk(3, None, n=1, reason="no recent data"),
+        risk(4, state="crossed", n=1), risk(5, 0.02, n=1),
+    ]  # fmt: skip
+    rejects = pl.DataFrame([("r", 1, "prom", "in/a.csv", 7, "not a number", "x,y")], schema=REJECTS, orient="row")
+    failures = pl.DataFrame([(night(1), 3, "score", "ValueError: odd")], schema=FAILURES, orient="row")
+    models = pl.DataFrame([(night(1), "ensemble", "trend", 168, 3, 0.2, 0.5)], schema=MODELS, orient="row")
+    page = digest(
+        tonight, before, series, rejects=rejects, failures=failures, models=models, seconds={"forecast": 1.25}
+    )  # fmt: skip
+    page = replace(page, tickets_at="../tickets")
+    html = render(page)
+    text = words(html)
+    for expected in (
+        "Night of Tue 2 Jun 2026",
+        "1 ticket opened; 2 are open. 3 of 5 series scored, 1 already beyond a limit, 1 abstained from, 1 failed.",
+        "opened db-02: memory in use will reach 90 %",
+        "kept db-01: memory in use will reach 90 %",
+        "storage · tier 1 · team-data ticket opened",
+        "last night 50 %",
+        "Already beyond a limit",
+        "new tonight",
+        "Closest to their limits",
+        "Changed most since last night",
+        "▲ 95 %",
+        "Went silent",
+        "web-01 mem_used_percent",
+        "1 no recent data",
+        "score: ValueError: odd",
+        "a.csv, row 7: x,y",
+        "ensemble trend 3 0.2 50 %",
+        "forecast 1.2 s",
+        "As of 2026-06-01 22:00 UTC",
+    ):
+        assert expected in text
+    assert html.count("<svg") == 4
+    assert 'href="../tickets/' in html
+    assert "<script" not in html
+    assert shown(page.night) == [1, 2, 4, 5]
+
+
+def test_a_quiet_night_is_still_worth_reading():
+    series = fleet(**{f"s{n}": f"web-{n:02}" for n in range(1, 13)})
+    quiet = [risk(n, 0.01 * n, n=1) for n in range(1, 13)]
+    html = render(digest(quiet, [], series))
+    text = words(html)
+    assert "No ticket opened; none is open." in text
+    assert text.index("web-12") < text.index("web-11") < text.index("Closest to their limits")
+    assert "ticket opened</span>" not in html
+
+
+def test_an_empty_night_has_a_page():
+    series = fleet(s1="a")
+    text = words(render(digest([], [], series)))
+    assert "0 of 0 series scored" in text
+    assert "Nothing is likely to reach a limit within 7 days" in text
+
+
+def test_hostile_text_stays_text():
+    evil = "<script>alert(1)</script>\"'&\u202e"
+    series = fleet(s1=evil).with_columns(metric=pl.lit(evil), unit=pl.lit(evil), labels=pl.lit('{"a": "</td><b>"}'))
+    rows = [risk(1, 0.9, n=1, limit_name=evil, model=evil, facts='["<img src=x>"]', signal=evil)]
+    rejects = pl.DataFrame([("r", 1, evil, evil, 7, evil, evil)], schema=REJECTS, orient="row")
+    html = render(digest(rows, [], series, rejects=rejects, seconds={evil: 1.0}))
+    assert "<script" not in html
+    assert "<img" not in html
+    assert "</td><b>" not in html
+    assert "\u202e" not in words(html).split("Where the time went")[0], "stages are our own words"
+
+
+def test_the_order_of_rows_does_not_matter():
+    series = fleet(s1="a", s2="a", s3="b", s4="c")
+    rows = [
+        risk(n, 0.5, n=1, limit_name=name, limit=limit) for n in (1, 2, 3, 4) for name, limit in (("w", 80), ("c", 90))
+    ]
+    first = digest(rows, [], series)
+    second = digest(rows[::-1], [], series[::-1])
+    assert render(first) == render(replace(second, hourly=first.hourly[::-1]))
+
+
+def test_one_row_a_subject_with_the_limit_that_matters():
+    series = fleet(s1="db-01")
+    both = [risk(p=0.99, n=1, limit_name="warning", limit=85.0), risk(p=0.8, n=1)]
+    ranked = choose(told(both, [], series)).ranked
+    assert [(row.limit_name, row.p, row.also) for row in ranked] == [("critical", 0.8, ("warning 99\u00a0%",))]
+    lower = [both[0], risk(p=0.3, n=1)]
+    assert [row.limit_name for row in choose(told(lower, [], series)).ranked] == ["warning"]
+
+
+def test_a_long_night_is_cut_to_what_can_be_read():
+    series = fleet(**{f"s{n}": f"web-{n:03}" for n in range(1, 121)})
+    rows = [risk(n, 0.9, n=1) if n <= 60 else risk(n, n=1, state="crossed") for n in range(1, 121)]
+    html = render(digest(rows, [], series))
+    assert html.count("<svg") == 40 + 25
+    assert "and 20 more at risk" in words(html)
+    assert "and 35 more, in" in words(html)
