@@ -234,8 +234,8 @@ def _judge(con: duckdb.DuckDBPyConnection, batch: Batch, source: MetricFiles, ta
                 WHEN instant IS NULL THEN fault_of_time(written_ts::VARCHAR)
                 WHEN has_no_value THEN '{NO_VALUE}'
                 WHEN value IS NULL THEN '{NOT_A_NUMBER}'
-                WHEN isnan(value) THEN '{NAN}'
-                WHEN isinf(value) THEN '{INFINITE}'
+                -- Not isnan(value): DuckDB answers it from a file's statistics, and these leave NaN out.
+                WHEN NOT isfinite(value) THEN if(isinf(value), '{INFINITE}', '{NAN}')
                 WHEN instant >= as_of() THEN if(instant > run_began(), '{FUTURE}', '{HELD_BACK}')
             END AS verdict,
             CASE
