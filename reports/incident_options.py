@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from features.options import Options
 
@@ -26,3 +26,11 @@ class IncidentOptions(Options):
     slices_per_dimension: Annotated[int, Field(ge=1, le=100)] = Field(
         default=8, description="those with the most incidents"
     )
+
+    @model_validator(mode="after")
+    def _trend_is_shown(self) -> IncidentOptions:
+        if self.trend_months > self.months:
+            raise ValueError(
+                "trend_months must not exceed months, else verdicts would be about months that are not shown"
+            )
+        return self
