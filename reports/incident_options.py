@@ -31,6 +31,6 @@ class IncidentOptions(Options):
     def _trend_is_shown(self) -> IncidentOptions:
         if self.trend_months > self.months:
             raise ValueError(
-                "trend_months must not exceed months, else verdicts would be about months that are not shown"
+                "trend_months must not exceed months, else verdicts are about months not shown"
             )
         return self

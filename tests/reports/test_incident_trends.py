@@ -125,15 +125,15 @@ def test_improving_and_worsening_are_told_from_noise() -> None:
 
 
 def test_a_page_without_any_change_seldom_claims_one() -> None:
-    """Of 300 such pages with 20 questions each, 9 claimed a change; 5 % is promised, and 20 pages need some room."""
+    """Of 300 such pages with 20 questions each, 9 claimed a change; 5 % is promised, and 8 pages need some room."""
     options = IncidentOptions(minimum_n=10_000)  # monthly numbers are not asked for here
     wrong = 0
-    for seed in range(20):
+    for seed in range(8):
         parts = [year(80, seed=100 * seed + k, service=f"s{k}", team=f"t{k % 3}") for k in range(5)]
         found = trends(pl.concat(parts), AS_OF, options).mttr["trends"]
         assert [each["p_value"] is None for each in found] == [False] * 20
         wrong += any(each["verdict"] in (IMPROVING, WORSENING) for each in found)
-    assert wrong <= 3
+    assert wrong <= 2
 
 
 def test_verdicts_are_about_months_that_are_shown() -> None:
