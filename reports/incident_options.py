@@ -30,7 +30,5 @@ class IncidentOptions(Options):
     @model_validator(mode="after")
     def _trend_is_shown(self) -> IncidentOptions:
         if self.trend_months > self.months:
-            raise ValueError(
-                "trend_months must not exceed months, else verdicts are about months not shown"
-            )
+            raise ValueError("trend_months must not exceed months, else verdicts are about months not shown")
         return self
