@@ -28,6 +28,8 @@ DAY = 24
 MOST_ORIGINS = 56  # days back: two months of errors; older ones would weigh little (see forecasting.models.ensemble)
 WARM_UP_DAYS = 1  # history that an origin needs before it
 PRESENT_H = 6  # hours whose median is the present level: a spike of two hours does not move it
+USUAL_DAYS = 14
+UNREST_DAYS = 7
 HOLD_STEPS = 3  # a reading counts for so many of its series' steps
 RARE_H = 2.0  # series with longer steps are held
 LARGEST = 1e300  # beyond it differences of values overflow
@@ -48,7 +50,8 @@ class Scale:
         """[S, ...] in the series' own units to unit-free, clipped far out."""
         shape = (-1,) + (1,) * (values.ndim - 1)
         centred = np.clip(values, -LARGEST, LARGEST) - self.centre.reshape(shape)
-        return np.clip(centred / self.spread.reshape(shape), -FURTHEST, FURTHEST)
+        with np.errstate(over="ignore"):  # an infinite ratio is clipped like any other
+            return np.clip(centred / self.spread.reshape(shape), -FURTHEST, FURTHEST)
 
     def restore(self, values: np.ndarray) -> np.ndarray:
         """[S, ...] unit-free to the series' own units, float64."""
@@ -103,6 +106,26 @@ class History:
         ends = self.values.shape[1] - DAY * np.arange(self.origins + 1)
         observed = median(self.before(self.level, PRESENT_H))
         return np.where(np.isnan(observed), self.carried[:, ends - 1], observed)
+
+    @cached_property
+    def usual(self) -> np.ndarray:
+        """float64 [S, 1 + K]: the mean level over the fortnight before as_of and before each origin."""
+        S, T = self.values.shape
+        return self._over_days(self.carried.reshape(S, T // DAY, DAY).mean(axis=2, dtype=np.float64), USUAL_DAYS)
+
+    @cached_property
+    def unrest(self) -> np.ndarray:
+        """float64 [S, 1 + K]: the mean daily range over the week before as_of and before each origin."""
+        S, T = self.values.shape
+        return self._over_days(np.ptp(self.values.reshape(S, T // DAY, DAY), axis=2).astype(np.float64), UNREST_DAYS)
+
+    def _over_days(self, daily: np.ndarray, days: int) -> np.ndarray:
+        """float64 [S, 1 + K]: means of daily values [S, T / 24] before as_of and each origin; the first day stands in
+        for days before it.
+        """
+        padded = np.concatenate([np.repeat(daily[:, :1], days, axis=1), daily], axis=1)
+        means = np.ascontiguousarray(sliding_window_view(padded, days, axis=1)).mean(axis=2)
+        return means[:, daily.shape[1] - np.arange(self.origins + 1)]
 
     def before(self, series: np.ndarray, hours: int) -> np.ndarray:
         """[S, 1 + K, hours]: the last `hours` columns of a [S, T] array before as_of and before each origin.

@@ -3,9 +3,10 @@
 Two kinds of weight, both per series:
 
 * *Of an origin*, whose errors are laid on tonight's forecast: more if it is recent, and more if the series then stood
-  where it stands tonight and moved as it moves. The second is what makes a sawtooth harmless: from near its ceiling it
-  has always fallen, and errors from its floor say nothing about that. How near is near is set by the ten nearest
-  origins (a kernel of adaptive width), so that a state never seen before does not rest on one lucky neighbour.
+  where it stands tonight, moved as it moves, and was as restless. The second is what makes a sawtooth harmless: from
+  near its ceiling it has always fallen, and errors from its floor say nothing about that. How near is near is set by
+  the ten nearest origins (a kernel of adaptive width), so that a state never seen before does not rest on one lucky
+  neighbour.
 * *Of a member*: by the spread of its errors a day, three days and a week ahead, from origins weighted as above (half of
   Gini's mean difference: the CRPS of an ensemble dressed with its own past errors, Gneiting & Raftery, 2007). With
   restraint: simple members start with more, and evidence counts half.
@@ -26,12 +27,12 @@ ERROR_HALF_LIFE_DAYS = 28
 LOSS_HALF_LIFE_DAYS = 14  # shorter: a fresh leak is believed when lines have been right about its last days
 NEIGHBOURS = 10
 NEAREST, FURTHEST = 0.05, 0.5  # of the spread: closer states are the same, further ones say little
-RISE_DAYS = 3  # a state is a level and how it changed over so many days
+RISE_DAYS = 3  # a state is a level against its usual, how it changed over so many days, and the week's unrest
 LEADS = (24, 72, 168)
 EVIDENCE = 0.5
 DAYS_APART = 3  # origins so far apart count as independent, on average over the leads
 PRECISION = 0.003  # of the spread: smaller losses are equally good
-SETTLED_DAYS = 7  # before a past cut, origins must have settled in full
+FEWEST_TEST_ORIGINS = 7  # a cut is worth testing with so many settled origins before it
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class Fitted:
 
     def paths(self, cut: int = 0) -> Paths:
         """Paths from `cut`. Each row has at least one origin's worth of weight."""
-        first = cut + SETTLED_DAYS if cut else 1  # tonight, unsettled stretches are completed; see models.base.errors
+        first = cut + self._settled_days if cut else 1  # tonight, unsettled stretches are completed: models.base.errors
         weights = self._origin_weights(cut, first, ERROR_HALF_LIFE_DAYS)
         values = np.concatenate(
             [f[:, cut, None, :] + e[:, first - 1 :] for f, e in zip(self.forecasts, self.errors, strict=True)], axis=1
@@ -78,12 +79,19 @@ class Fitted:
 
     def cuts(self, wanted: Sequence[int]) -> list[int]:
         """Those of `wanted` that leave origins enough to speak from."""
-        return [cut for cut in wanted if cut + 2 * SETTLED_DAYS <= self.history.origins]
+        needed = self._settled_days + FEWEST_TEST_ORIGINS
+        return [cut for cut in wanted if cut + needed <= self.history.origins]
 
     def has(self, cut: int) -> np.ndarray:
         """Whether a series was observed at `cut` and at enough origins before to be tested there; bool [S]."""
         usable = self.history.usable
-        return usable[:, cut] & (np.count_nonzero(usable[:, cut + SETTLED_DAYS :], axis=1) >= SETTLED_DAYS)
+        before = np.count_nonzero(usable[:, cut + self._settled_days :], axis=1)
+        return usable[:, cut] & (before >= FEWEST_TEST_ORIGINS)
+
+    @property
+    def _settled_days(self) -> int:
+        """How many days before a past cut an origin must lie for its whole stretch to end before the cut."""
+        return -(-self.history.horizon_h // DAY)
 
     def member_weights(self, cut: int = 0) -> np.ndarray:
         """float64 [S, M], each row sums to 1."""
@@ -114,7 +122,8 @@ class Fitted:
         """float64 [S, n]: 1 for an origin in the state of the cut, 1/2 where it is as far away as the tenth nearest."""
         level = self.history.present
         earlier = level[:, np.minimum(np.arange(level.shape[1]) + RISE_DAYS, level.shape[1] - 1)]
-        square = sum(np.square(state[:, first:] - state[:, cut, None]) for state in (level, level - earlier))
+        states = (level - self.history.usual, level - earlier, self.history.unrest)
+        square = sum(np.square(state[:, first:] - state[:, cut, None]) for state in states)
         usable = np.where(self.history.usable[:, first:], np.nan_to_num(square, nan=np.inf), np.inf)
         ordered = np.sort(usable, axis=1)
         seen = np.count_nonzero(np.isfinite(ordered), axis=1)
