@@ -60,6 +60,6 @@ def build_defs(settings: Settings | None = None, progress: StageProgress | None 
 @dg.failure_hook(required_resource_keys={"site"})
 def note_failure(context: dg.HookContext) -> None:
     """Say in main.runs that, and why, a run failed."""
-    error = context.op_exception
-    with context.resources.site.warehouse.writer() as con:
-        record_failure(con, context.run_id, f"{type(error).__name__}: {error}")
+    night = context.resources.site.night_of_run(context.instance, context.run_id)
+    with night.warehouse.writer() as con:
+        record_failure(con, night.run, f"{type(context.op_exception).__name__}: {context.op_exception}")

@@ -22,7 +22,7 @@ app = typer.Typer(
 )
 Config = Annotated[Path | None, typer.Option(help="Settings file. Default: $FOREWARN_CONFIG, else the sample fleet's.")]
 AsOf = Annotated[str | None, typer.Option(help="The night, e.g. 2026-05-31. Default: the settings' own, else today.")]
-console = Console(highlight=False)
+console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
 
 
 @app.command()

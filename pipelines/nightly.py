@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -12,6 +13,7 @@ from typing import Any
 
 import dagster as dg
 from rich.console import Console
+from sqlalchemy.exc import SQLAlchemyError
 
 from pipelines.build import NIGHTLY, build_defs
 from pipelines.errors import RunFailedError
@@ -49,8 +51,11 @@ def run_night(settings: Settings, night: date, console: Console) -> Outcome:
     site = Site(settings)
     with exclusive(site):
         require(site)
-        with Bars(console) as bars:
-            _execute(build_defs(settings, bars), night, instance_of(settings))
+        try:
+            with Bars(console) as bars:
+                _execute(build_defs(settings, bars), night, instance_of(settings))
+        except (OSError, SQLAlchemyError) as error:  # of Dagster's own history: its disk is full, its file damaged
+            raise RunFailedError(f"Dagster's history under {os.environ['DAGSTER_HOME']}: {_one_line(error)}") from error
         return _outcome(site, cut(night, settings.zone), bars.seconds)
 
 
@@ -69,10 +74,26 @@ def _outcome(site: Site, as_of: datetime, seconds: dict[str, float]) -> Outcome:
 def _execute(defs: dg.Definitions, night: date, instance: dg.DagsterInstance) -> None:
     quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
     job = defs.resolve_job_def(NIGHTLY)
-    try:
-        job.execute_in_process(partition_key=night.isoformat(), instance=instance, run_config=quiet)
-    except Exception as error:  # whatever an asset raised: said in one line here, with its traceback in Dagster
-        raise RunFailedError(" ".join(str(error).split()) or type(error).__name__) from error
+    result = job.execute_in_process(
+        partition_key=night.isoformat(), instance=instance, run_config=quiet, raise_on_error=False
+    )
+    if not result.success:
+        raise RunFailedError(_why(result))
+
+
+def _why(result: dg.ExecuteInProcessResult) -> str:
+    """The first failure in one line; its traceback is in Dagster's history."""
+    for event in result.filter_events(lambda each: each.is_step_failure):
+        error = event.step_failure_data.error
+        while error and error.cause:
+            error = error.cause
+        if error:
+            return re.sub(r"^pipelines\.[\w.]+Error: ", "", _one_line(error.message))  # our own speak for themselves
+    return "the run failed before its first step; see Dagster's history"
+
+
+def _one_line(error: object) -> str:
+    return " ".join(str(error).split())
 
 
 def instance_of(settings: Settings) -> dg.DagsterInstance:

@@ -370,12 +370,14 @@ def _finish_run(con: duckdb.DuckDBPyConnection, run: Run, counts: Mapping[str, o
     )
 
 
-def record_failure(con: duckdb.DuckDBPyConnection, run_id: str, error: str) -> None:
+def record_failure(con: duckdb.DuckDBPyConnection, run: Run, error: str) -> None:
     """Say in main.runs that the run failed; what was published before stays whole."""
+    if not con.execute("SELECT 1 FROM main.runs WHERE run_id = $run_id", {"run_id": run.run_id}).fetchall():
+        _begin_run(con, run, {})
     con.execute(
         "UPDATE main.runs SET status = 'failed', finished_at = $now, note = $error"
         " WHERE run_id = $run_id AND status = 'ingested'",
-        {"run_id": run_id, "now": _now(), "error": error[:1000]},
+        {"run_id": run.run_id, "now": _now(), "error": error[:1000]},
     )
 
 

@@ -21,6 +21,7 @@ from pipelines.settings import Settings, cut, is_sample
 from pipelines.sources.errors import InputError
 from pipelines.warehouse import Warehouse
 
+PARTITION = "dagster/partition"
 TOLD_VERSIONS = ("forewarn", "dagster", "duckdb", "polars", "numpy", "scipy", "prophet")
 
 
@@ -36,11 +37,16 @@ class Site:
         return Warehouse(self.settings.root, self.settings.storage.memory_limit)
 
     def night(self, context: dg.AssetExecutionContext) -> Night:
-        """The night that a Dagster run is about."""
-        record = context.instance.get_run_record_by_id(context.run_id)
-        started = record.create_timestamp if record else datetime.now(UTC)
-        started_at = started.astimezone(UTC).replace(tzinfo=None, microsecond=0)
-        return Night(self, date.fromisoformat(context.partition_key), context.run_id, started_at)
+        """The night that an asset is materialized for."""
+        return self.night_of_run(context.instance, context.run_id)
+
+    def night_of_run(self, instance: dg.DagsterInstance, run_id: str) -> Night:
+        """The night that a Dagster run is about: its partition, begun when the run was created."""
+        record = instance.get_run_record_by_id(run_id)
+        if record is None:
+            raise LookupError(f"Dagster knows no run {run_id}")
+        started_at = record.create_timestamp.astimezone(UTC).replace(tzinfo=None, microsecond=0)
+        return Night(self, date.fromisoformat(record.dagster_run.tags[PARTITION]), run_id, started_at)
 
     def make_sample(self) -> None:
         """The sample fleet, where these are its settings and it is not there yet."""

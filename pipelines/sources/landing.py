@@ -11,7 +11,7 @@ import csv
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import groupby, islice
+from itertools import count, groupby, islice
 from pathlib import Path
 from typing import IO
 
@@ -163,40 +163,36 @@ def _land_clean(con: duckdb.DuckDBPyConnection, path: Path, dialect: Dialect, ta
 def _land_row_by_row(number: int, report: FileReport, dialect: Dialect, target: Path, rejects: Rejects) -> None:
     """Land the sound rows of a CSV file and refuse the others."""
     schema = pa.schema([("file_row", pa.int64()), *((f"c{c}", pa.string()) for c in range(len(dialect.named)))])
+    first_row = 1
     try:
         with open_text(report.path, dialect) as file, pq.ParquetWriter(target, schema) as writer:
-            for chunk in _chunks(_records(file, dialect), ROWS_AT_ONCE):
-                faults = [_fault(record, len(dialect.header)) for _, record in chunk]
-                broken = [(row, fault) for (row, _), fault in zip(chunk, faults, strict=True) if fault]
-                sound = [(row, *record) for (row, record), fault in zip(chunk, faults, strict=True) if not fault]
-                rejects.add(number, BROKEN_ROW, broken)
-                columns = list(zip(*sound, strict=True)) or [()] * (len(dialect.header) + 1)
-                kept = [columns[0], *(columns[i + 1] for i in dialect.named)]
-                writer.write_table(pa.table([pa.array(c, f.type) for c, f in zip(kept, schema, strict=True)], schema))
+            for records in _chunks(file, dialect):
+                faults = [_fault(record, len(dialect.header)) for record in records]
+                numbered = list(zip(count(first_row), records, faults))
+                rejects.add(number, BROKEN_ROW, [(row, fault) for row, _, fault in numbered if fault])
+                sound = [record for record, fault in zip(records, faults, strict=True) if not fault]
+                rows = pa.array([row for row, _, fault in numbered if not fault], pa.int64())
+                fields = list(zip(*sound, strict=True)) or [()] * len(dialect.header)
+                texts = [pa.array(fields[i], pa.string()) for i in dialect.named]
+                writer.write_table(pa.table([rows, *texts], schema))
+                first_row += len(records)
     except UNPACKING_ERRORS as error:
         raise InputError(f"{report.name}: cannot be read ({shown(str(error))}); copy or export it again") from error
 
 
-def _records(file: IO[str], dialect: Dialect) -> Iterator[tuple[int, list[str] | csv.Error]]:
-    """The data rows of a file with their numbers; after a fault of quoting, reading goes on with the next line."""
+def _chunks(file: IO[str], dialect: Dialect) -> Iterator[list[list[str] | csv.Error]]:
+    """The data rows of a file; after a fault of quoting, reading goes on with the next line."""
     reader = csv.reader(file, delimiter=dialect.delimiter, strict=True)
     next(reader)
-    row = 0
-    while True:
+    ended = False
+    while not ended:
+        records: list[list[str] | csv.Error] = []
         try:
-            record = next(reader)
-        except StopIteration:
-            return
+            records.extend(filter(None, islice(reader, ROWS_AT_ONCE)))
+            ended = not records
         except csv.Error as error:
-            record = error
-        if record != []:
-            row += 1
-            yield row, record
-
-
-def _chunks(records: Iterator[tuple[int, list[str] | csv.Error]], size: int) -> Iterator[list]:
-    while chunk := list(islice(records, size)):
-        yield chunk
+            records.append(error)
+        yield records
 
 
 def _fault(record: list[str] | csv.Error, width: int) -> str | None:
@@ -204,11 +200,8 @@ def _fault(record: list[str] | csv.Error, width: int) -> str | None:
         return str(record)
     if len(record) != width:
         return f"{len(record)} fields instead of {width}: {record[0]}"
-    try:
-        "".join(record).encode()
-    except UnicodeEncodeError:
-        return "not UTF-8"
-    return None
+    text = "".join(record)
+    return None if text.isascii() or is_utf8(text) else "not UTF-8"
 
 
 # -------------------------------------------------------------------------------------------------------------- faults

@@ -45,6 +45,11 @@ class Finished:
     out: str
     err: str
 
+    @property
+    def words(self) -> str:
+        """What was printed, without the lines of tables and without line breaks."""
+        return " ".join(self.out.replace("│", " ").split())
+
 
 @dataclass(frozen=True)
 class Fleet:

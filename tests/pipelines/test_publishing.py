@@ -202,7 +202,7 @@ def test_a_failed_run_leaves_the_published_night_whole(publisher: Publisher):
     again = replace(run, run_id="again")
     publisher.ingest([(1, AS_OF - HOUR, 1.0)], again)
     with publisher.warehouse.writer() as con:
-        record_failure(con, "again", "it broke")
+        record_failure(con, again, "it broke")
     assert publisher.rows("SELECT run_id, status, note FROM main.runs ORDER BY ALL") == [
         ("again", "failed", "it broke"),
         (run.run_id, "done", None),
