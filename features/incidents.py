@@ -50,7 +50,7 @@ def as_of_view(incidents: pl.DataFrame, events: pl.DataFrame, as_of: datetime) -
 
     Args:
         incidents: the columns of raw.incidents, times naive UTC.
-        events: the columns of raw.incident_events, in any order; they are ordered by `at`, then `event_no`.
+        events: the columns of raw.incident_events, in any order; they are ordered by `changed_at`, then `event_no`.
         as_of: naive UTC.
 
     Returns:
@@ -126,8 +126,8 @@ def _told(events: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
     A *spell* is an unbroken run of one phase (open, done, cancelled); words that are not known carry the phase on.
     """
     ordered = (
-        events.filter(pl.col("at") < as_of)
-        .sort(*KEY, "at", "event_no")
+        events.filter(pl.col("changed_at") < as_of)
+        .sort(*KEY, "changed_at", "event_no")
         .with_columns(kind=kinds("state"), team=_named("team"))
         .with_columns(phase=phases("kind").forward_fill().over(KEY), known_team=pl.col("team").forward_fill().over(KEY))
         .with_columns(before=pl.col("phase").shift().over(KEY), team_before=pl.col("known_team").shift().over(KEY))
@@ -138,9 +138,9 @@ def _told(events: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
     return ordered.group_by(KEY).agg(
         told_state=pl.col("state").drop_nulls().last(),
         told_phase=pl.col("phase").last(),
-        told_since=pl.col("at").filter(begins).last(),
-        told_last_at=pl.col("at").filter(pl.col("state").is_not_null()).last(),
-        told_at_work=pl.col("at").filter(at_work).first(),
+        told_since=pl.col("changed_at").filter(begins).last(),
+        told_last_at=pl.col("changed_at").filter(pl.col("state").is_not_null()).last(),
+        told_at_work=pl.col("changed_at").filter(at_work).first(),
         told_reopened=reopened.sum().cast(pl.Int32),
         told_team=pl.col("known_team").last(),
         told_reassigned=pl.col("known_team").ne(pl.col("team_before")).sum().cast(pl.Int32),

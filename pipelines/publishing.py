@@ -77,7 +77,7 @@ def publish_raw(con: duckdb.DuckDBPyConnection, staged: StagedRaw, run: Run, ret
         counts |= _publish_versions(con, "raw.incidents", staged.incidents, ["source", "incident_id"], "updated_at")
     if staged.incident_events:
         key = ["source", "incident_id", "event_no"]
-        counts |= _publish_versions(con, "raw.incident_events", staged.incident_events, key, '"at"')
+        counts |= _publish_versions(con, "raw.incident_events", staged.incident_events, key, "changed_at")
     _begin_run(con, run, counts)
     _publish_rejects(con, staged.rejects, run)
     return counts

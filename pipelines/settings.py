@@ -61,7 +61,7 @@ IncidentColumn = Literal[
     "started_at", "detected_at", "created_at", "acknowledged_at", "mitigated_at", "resolved_at", "closed_at",
     "cancelled_at", "updated_at", "reopen_count", "reassignment_count", "is_predicted",
 ]  # fmt: skip
-EventColumn = Literal["source", "incident_id", "event_no", "at", "state", "team", "assignee"]
+EventColumn = Literal["source", "incident_id", "event_no", "changed_at", "state", "team", "assignee"]
 
 
 class IncidentEventFiles(Options):

@@ -78,7 +78,7 @@ def simulate(seed: int) -> tuple[pl.DataFrame, pl.DataFrame]:
         record, changes = _incident(f"INC{number:07d}", created, rng)
         records.append(record)
         events += [
-            {"source": SOURCE, "incident_id": record.incident_id, "event_no": no, "at": _iso(change.at)}
+            {"source": SOURCE, "incident_id": record.incident_id, "event_no": no, "changed_at": _iso(change.at)}
             | {"state": change.state, "team": change.team, "assignee": change.assignee}
             for no, change in enumerate(changes, start=1)
         ]

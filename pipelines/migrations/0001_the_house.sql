@@ -77,7 +77,7 @@ CREATE TABLE raw.incident_events (
     source          VARCHAR NOT NULL,
     incident_id     VARCHAR NOT NULL,
     event_no        INTEGER NOT NULL,
-    "at"            TIMESTAMP NOT NULL,
+    changed_at      TIMESTAMP NOT NULL,
     state           VARCHAR,
     team            VARCHAR,
     assignee        VARCHAR

@@ -68,7 +68,7 @@ EVENT_PARTS = {
     "source": Part(Kind.TEXT),
     "incident_id": Part(Kind.TEXT, required=True),
     "event_no": Part(Kind.COUNT),
-    "at": Part(Kind.TIME, required=True),
+    "changed_at": Part(Kind.TIME, required=True),
     "state": Part(Kind.TEXT),
     "team": Part(Kind.TEXT),
     "assignee": Part(Kind.TEXT),
@@ -246,8 +246,8 @@ _EVENTS = Recipe(
     rules=(
         _rule("written_incident_id IS NULL", NO_ID),
         *unreadable(EVENT_PARTS),
-        _rule('"at" IS NULL', NO_TIME),
-        _rule('"at" >= as_of() AND "at" > run_began()', FUTURE, """concat('at ', "at")"""),
+        _rule('"changed_at" IS NULL', NO_TIME),
+        _rule('"changed_at" >= as_of() AND "changed_at" > run_began()', FUTURE, """concat('at ', "changed_at")"""),
         _rule("incident_source IS NULL", UNKNOWN),
     ),
     columns={
@@ -255,14 +255,14 @@ _EVENTS = Recipe(
         "incident_id": "incident_id",
         # Where the files do not number events, their times do.
         "event_no": """coalesce(event_no, dense_rank() OVER (
-            PARTITION BY incident_source, incident_id ORDER BY "at", state, team, assignee
+            PARTITION BY incident_source, incident_id ORDER BY "changed_at", state, team, assignee
         ))::INTEGER""",
-        "at": '"at"',
+        "changed_at": '"changed_at"',
         "state": "state",
         "team": "team",
         "assignee": "assignee",
     },
     key=("source", "incident_id", "event_no"),
-    version="at",
+    version="changed_at",
     duplicate=DUPLICATE_EVENT,
 )

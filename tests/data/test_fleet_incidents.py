@@ -33,7 +33,7 @@ def records(exported: pl.DataFrame) -> pl.DataFrame:
 def events(written: Path) -> pl.DataFrame:
     frame = pl.read_csv(written / "incidents" / "incident_events.csv", infer_schema=False)
     return frame.with_columns(
-        pl.col("at").str.to_datetime("%Y-%m-%dT%H:%M:%SZ", time_unit="us"), pl.col("event_no").cast(pl.Int64)
+        pl.col("changed_at").str.to_datetime("%Y-%m-%dT%H:%M:%SZ", time_unit="us"), pl.col("event_no").cast(pl.Int64)
     )
 
 
@@ -58,15 +58,15 @@ def test_records_are_what_their_status_changes_add_up_to(records: pl.DataFrame, 
     assert joined.height == records.height == events["incident_id"].n_unique()
     assert (joined["state"] == joined["state_event"]).all()
     assert (joined["team"] == joined["team_event"]).all()
-    assert (joined["updated_at"] == joined["at"]).all()
+    assert (joined["updated_at"] == joined["changed_at"]).all()
     for incident, changes in events.partition_by("incident_id", as_dict=True, maintain_order=True).items():
         record = records.filter(pl.col("incident_id") == incident[0]).row(0, named=True)
-        assert changes["at"].is_sorted()
+        assert changes["changed_at"].is_sorted()
         assert changes["event_no"].to_list() == list(range(1, len(changes) + 1))
         states = changes["state"].to_list()
         reopened = sum(pair == ("Resolved", "In Progress") for pair in pairwise(states))
         assert int(record["reopen_count"]) == reopened
-        resolutions = changes.filter(pl.col("state") == "Resolved")["at"]
+        resolutions = changes.filter(pl.col("state") == "Resolved")["changed_at"]
         assert record["resolved_at"] == (resolutions[-1] if states[-1] in ("Resolved", "Closed") else None)
 
 

@@ -19,7 +19,7 @@ SCHEMA = (
     | {"is_predicted": pl.Boolean}
 )
 EVENTS = {
-    "source": pl.String, "incident_id": pl.String, "event_no": pl.Int32, "at": pl.Datetime("us"), "state": pl.String,
+    "source": pl.String, "incident_id": pl.String, "event_no": pl.Int32, "changed_at": pl.Datetime("us"), "state": pl.String,
     "team": pl.String, "assignee": pl.String,
 }  # fmt: skip
 
@@ -162,7 +162,7 @@ def test_nothing_later_has_any_influence(history: tuple[pl.DataFrame, pl.DataFra
         pl.when(pl.col("updated_at") >= as_of).then(pl.lit("Closed")).otherwise("state").alias("state"),
         *(pl.when(pl.col(name) >= as_of).then(pl.lit(other)).otherwise(name).alias(name) for name in stamps),
     )
-    fewer = events.filter(pl.col("at") < as_of).sample(fraction=1.0, shuffle=True, seed=noise)
+    fewer = events.filter(pl.col("changed_at") < as_of).sample(fraction=1.0, shuffle=True, seed=noise)
     seen = as_of_view(rows, events, as_of)
     assert seen.equals(as_of_view(changed, fewer, as_of))
     assert seen.equals(as_of_view(seen, events, as_of)), "a view is its own view"

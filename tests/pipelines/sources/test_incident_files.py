@@ -34,7 +34,7 @@ def later(**delta: float) -> str:
 
 
 def test_what_is_staged_has_the_columns_of_the_warehouse(stage_incidents):
-    staged = stage_incidents({"x.csv": csv(incident())}, events={"e.csv": csv({"incident_id": "INC1", "at": later()})})
+    staged = stage_incidents({"x.csv": csv(incident())}, events={"e.csv": csv({"incident_id": "INC1", "changed_at": later()})})
     with duckdb.connect() as con:
         for script in migrations().values():
             con.execute(script.read_text())
@@ -177,7 +177,7 @@ def test_mixed_zones_name_the_column_that_has_them(stage_incidents):
 
 
 def event(number: int, at: str, **parts) -> dict:
-    return {"incident_id": f"INC{number}", "at": at} | parts
+    return {"incident_id": f"INC{number}", "changed_at": at} | parts
 
 
 def test_events_of_staged_incidents(stage_incidents):
