@@ -33,6 +33,7 @@ FALL_WEEK = 0.3  # of the range of the 168 samples before
 FALLS_AFTER_CLIMB = 0.5  # of all sharp falls, by size; a series that falls as readily from a plateau carries load
 SHARPNESS = 0.6  # of the fall happens within two samples
 NEIGHBOURS = 3
+LANDED = 0.3  # of the fall above the level after it: the sample belongs to that level
 AROUND = 7  # samples on either side whose median is the level; a spike of three cannot move it
 CLIMB_SAMPLES = 672  # how far back a climb is looked for
 # A climb fills the time since the last fall, or only the last third or ninth of it: the part, how many samples it must
@@ -143,14 +144,14 @@ def _noise(packed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The usual change from sample to sample, and the series as it would be had it never changed faster.
 
     Returns:
-        sd [S] of the differences, deaf to a tenth of jumps; of a staircase, a quarter of its usual stair.
+        sd [S] of the differences, deaf to a tenth of jumps; of a staircase, a quarter of its usual stair up.
         gradual [S, P]: the sum of the changes, each cut to the usual. Spikes cancel out, a jump hardly shows, and what
         is left is how far the series crept.
     """
     change = np.diff(packed, axis=1, prepend=packed[:, :1])
     drift = median(change)[:, None]
-    away = np.abs(change - drift)
-    usual = quantiles(away, (0.8,))[0] / NORMAL_Q80
+    away = change - drift
+    usual = quantiles(np.abs(away), (0.8,))[0] / NORMAL_Q80
     stair = 0.25 * median(np.where(away > TINY, away, np.nan))
     noise = np.fmax(np.fmax(usual, stair), TINY)
     most = np.abs(drift) + PROPOSED_SD * noise[:, None]
@@ -192,6 +193,8 @@ def _find_resets(samples: Samples, rhythm: np.ndarray) -> tuple[np.ndarray, np.n
     enough = np.maximum(np.maximum(FALL_SD * noise[row], FALL_SPREAD), FALL_RHYTHM * rhythm[row])
     stays = seen & (fall >= enough) & (sharp >= SHARPNESS * fall)
     row, at, fall = row[stays], at[stays], fall[stays]
+    early = samples.window(row, at - 1, 1)[:, 0] - median(after[stays]) < LANDED * fall
+    at = at - early
 
     start = np.maximum(_previous(row, at, fall), at - CLIMB_SAMPLES)
     crept = replace(samples, packed=gradual)

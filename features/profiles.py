@@ -154,10 +154,9 @@ def _level(values: np.ndarray, step: np.ndarray) -> np.ndarray:
     """The median of the last 24 h; of a rarely sampled series the last value, unless that is stale."""
     S, T = values.shape
     level = median(values[:, -24:])
-    seen = ~np.isnan(values)
-    age = np.where(seen.any(axis=1), np.argmax(seen[:, ::-1], axis=1), T)
-    last = values[np.arange(S), T - 1 - np.minimum(age, T - 1)] if T else np.full(S, np.nan)
-    return np.where(np.isnan(level) & (age < STALE_STEPS * step), last, level)
+    age = hours_since(~np.isnan(values))
+    last = values[np.arange(S), T - np.nan_to_num(age, nan=T).astype(np.int64)] if T else level
+    return np.where(np.isnan(level) & (age <= STALE_STEPS * step), last, level)
 
 
 def _spread(values: np.ndarray) -> np.ndarray:

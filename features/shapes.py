@@ -46,7 +46,7 @@ WANDERING_NOISE = (
 # Cycles. Shares of the usual fall.
 CYCLES = 14  # the last so many count: a fortnight of daily restarts
 NEAR_CEILING = 0.2  # below the ceiling (p90 of the peaks) is near it
-OFTEN_NEAR = 0.5  # of the peaks are near a ceiling that holds; a weekend's may stay below
+OFTEN_NEAR = 0.6  # of the peaks are near a ceiling that holds; a weekend's may stay below
 CEILING_GROWTH = 0.25  # from the earlier half of the peaks to the later
 OVERDUE_CYCLES = 3.0  # a sawtooth that has not fallen for so many cycles is one no more
 

@@ -15,7 +15,7 @@ from features.robust import mad, median, quantiles, standardise, variance
 # A leak may be younger than the window: then its own line is looked for in the last week and the last three days.
 YOUNG_H = (168, 72)
 YOUNG_STRENGTH = 0.7
-YOUNG_RANGE = 0.5  # of the p95 - p5 of what came before in the window must be moved
+YOUNG_BEYOND = 0.25  # of the p95 - p5 of what came before in the window, how far out of it the line must lead
 YOUNG_GAIN = 0.03  # in strength, over the longer line
 PLAIN = 0.95  # strength of a line that no shorter one needs to better
 
@@ -102,7 +102,8 @@ def latest_trend(values: np.ndarray, window_h: np.ndarray) -> tuple[Trend, np.nd
         young = robust_trend(values[rows], np.full(len(rows), hours))
         low, high = quantiles(_before(values[rows], window_h[rows], hours), (0.05, 0.95))
         with np.errstate(over="ignore", invalid="ignore"):
-            leaves = np.abs(young.slope_per_day) * hours / 24 >= YOUNG_RANGE * (high - low)
+            beyond = np.where(young.slope_per_day > 0, young.level - high, low - young.level)
+            leaves = beyond >= YOUNG_BEYOND * (high - low)
         strong = young.strength >= np.maximum(YOUNG_STRENGTH, found.strength[rows] + YOUNG_GAIN)
         better = young.steady & leaves & strong
         found = _replaced(found, rows[better], young, better)
