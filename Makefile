@@ -1,6 +1,6 @@
 # Two commands do everything on a fresh machine with Python 3.11+ and make: `make nightly` and `make test`.
 .DELETE_ON_ERROR:
-.PHONY: nightly test check ui schema lock clean
+.PHONY: nightly test check bench ui schema lock clean
 
 SUITS = import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
 PYTHON ?= $(firstword $(foreach p,python3 python3.13 python3.12 python3.11,$(shell $(p) -c '$(SUITS)' 2>/dev/null && echo $(p))))
@@ -17,6 +17,9 @@ check: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
+
+bench: $(READY)
+	$(BIN)/python tests/bench/nightly.py
 
 # Dagster's UI over the very history that `make nightly` wrote.
 ui: $(READY)
