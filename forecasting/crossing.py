@@ -13,8 +13,8 @@ them. So
 1. the extremes are smoothed by a kernel (Epanechnikov's, 1969), with a width that shrinks as evidence grows,
    n^(-1/5) as in Silverman (1986); and
 2. one more past is added of which nothing is known but how far the middle half of the paths strays within the horizon:
-   a Cauchy distribution of that width around their median extreme, with the weight of one among n + 1. It is Laplace's
-   rule of succession with a sense of distance.
+   a Cauchy distribution of that width around tonight's level, with the weight of one among n + 1. It is Laplace's rule
+   of succession with a sense of distance.
 
 Both are monotone in the limit; the cumulative maximum over horizons makes P monotone in time.
 """
@@ -30,7 +30,7 @@ from forecasting.paths import Paths, weighted_quantiles
 KERNEL = 0.5  # standard deviation in those of the extremes, for n = 1
 NARROWEST = 1e-3  # in units of the series' spread
 NORMAL_IQR = 1.349  # between the quartiles of a standard normal
-QUARTILES = np.array([0.25, 0.5, 0.75])[None, :, None]
+QUARTILES = np.array([0.25, 0.75])[None, :, None]
 LEAST = 1e-4  # no answer is surer than this
 STRIDE_H = 6  # ETAs are computed on every 6th hour and interpolated between
 
@@ -149,14 +149,14 @@ def _smoothed(extremes: np.ndarray, paths: Paths, limit: np.ndarray, direction: 
     weights = paths.weights.astype(np.float64)
     for e, end in enumerate(ends):
         extreme, worth = extremes[e].astype(np.float64), paths.worth(int(end))
-        low, middle, high = weighted_quantiles(extreme[:, :, None], paths.weights, QUARTILES)[:, :, 0].T
+        low, high = weighted_quantiles(extreme[:, :, None], paths.weights, QUARTILES)[:, :, 0].T
         mean = (weights * extreme).sum(axis=1)
         sd = np.sqrt((weights * np.square(extreme - mean[:, None])).sum(axis=1))
         usual = np.minimum(sd, (high - low) / NORMAL_IQR)  # a few bursts must not blur all the quiet paths
         width = np.maximum(KERNEL * usual * worth**-0.2, NARROWEST)
         known = (weights * _epanechnikov((extreme - limit[:, None]) / width[:, None])).sum(axis=1)
         stray = np.maximum(np.maximum(np.abs(low - level), np.abs(high - level)), NARROWEST)
-        unknown = 0.5 + np.arctan((middle - limit) / stray) / np.pi
+        unknown = 0.5 + np.arctan((level - limit) / stray) / np.pi
         share[:, e] = (worth * known + unknown) / (worth + 1)
     return share
 

@@ -16,6 +16,7 @@ import polars as pl
 
 from features.signals import Signal
 from features.units import format_duration, format_share, format_value
+from forecasting.tables import HORIZONS
 
 NOTABLE_SEASON = 0.3  # strength
 NOTABLE_TREND = 0.3  # strength
@@ -147,7 +148,7 @@ def _history(e: Evidence) -> str:
 
 
 def _tested(e: Evidence) -> str | None:
-    week = e.backtests.filter(pl.col("horizon_h") == e.backtests["horizon_h"].max())
+    week = e.backtests.filter(horizon_h=HORIZONS[-1])
     if len(week) < FEWEST_TESTS:
         return "It has too little history to have been tested on its own past."
     inside = week["inside_80"].mean()

@@ -16,6 +16,8 @@ import numpy as np
 from forecasting.history import DAY, History
 from forecasting.paths import Paths
 
+JOINT_H = 6  # hours whose median is where a stretch ended
+
 
 class Model(Protocol):
     """Turns the past of S series into sample paths.
@@ -46,22 +48,23 @@ class PointModel(Protocol):
 def errors(history: History, forecast: np.ndarray, outcome: np.ndarray) -> np.ndarray:
     """What came, less what was forecast, at every origin; float32 [S, K, H].
 
-    Stretches of the last week have not settled yet: where one ends at as_of, the stretch that begins a week before it
-    (or the oldest, in a short history) is joined to its end. Errors then accumulate as in a random walk.
+    Stretches of the last days have not settled yet. One of k days is continued by the first k days of the stretch that
+    began 2 k days ago, then of that from 3 k days ago, and so on (in a short history, of the oldest): the newest past,
+    each part of it once, going on from where the one before it ended. Errors then accumulate as in a random walk.
 
     Args:
         forecast: [S, 1 + K, H]. outcome: [S, K, H], NaN where not settled; what `History.after` gives.
     """
     error = outcome - forecast[:, 1:]
     K, H = history.origins, history.horizon_h
-    oldest = K - np.argmax(history.usable[:, :0:-1], axis=1) if K else np.zeros(len(error), dtype=np.int64)
+    start = (history.present + history.rhythm[:, :, 0] - forecast[:, :, 0]).astype(np.float32)[:, 1:]
+    oldest = K - np.argmax(history.usable[:, :0:-1], axis=1)  # K where none is usable
     rows = np.arange(len(error))
-    for k in range(min(K, (H - 1) // DAY), 0, -1):
-        settled = DAY * k
-        follower = np.minimum(k + 7, np.maximum(oldest, k))
-        end = np.median(error[:, k - 1, settled - 6 : settled], axis=1)
-        for at in range(settled, H, settled):
-            width = min(settled, H - at)
-            error[:, k - 1, at : at + width] = end[:, None] + error[rows, follower - 1, :width]
-            end = np.median(error[:, k - 1, at + width - min(6, width) : at + width], axis=1)
+    for k in range(1, min(K, (H - 1) // DAY) + 1):
+        for at in range(DAY * k, H, DAY * k):
+            end = np.median(error[:, k - 1, at - JOINT_H : at], axis=1)
+            follower = np.clip(k + at // DAY, k, np.maximum(oldest, k)) - 1
+            width = min(DAY * k, H - at)
+            went_on = error[rows, follower, :width] - start[rows, follower, None]
+            error[:, k - 1, at : at + width] = end[:, None] + went_on
     return error

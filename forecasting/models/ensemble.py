@@ -5,7 +5,7 @@ Two kinds of weight, both per series:
 * *Of an origin*, whose errors are laid on tonight's forecast: more if it is recent, and more if the series then stood
   where it stands tonight, moved as it moves, and was as restless. The second is what makes a sawtooth harmless: from
   near its ceiling it has always fallen, and errors from its floor say nothing about that. How near is near is set by
-  the ten nearest origins (a kernel of adaptive width), so that a state never seen before does not rest on one lucky
+  the twenty nearest origins (a kernel of adaptive width), so that a state never seen before does not rest on one lucky
   neighbour.
 * *Of a member*: by the spread of its errors a day, three days and a week ahead, from origins weighted as above (half of
   Gini's mean difference: the CRPS of an ensemble dressed with its own past errors, Gneiting & Raftery, 2007). With
@@ -25,7 +25,7 @@ from forecasting.paths import Paths
 
 ERROR_HALF_LIFE_DAYS = 28
 LOSS_HALF_LIFE_DAYS = 14  # shorter: a fresh leak is believed when lines have been right about its last days
-NEIGHBOURS = 10
+NEIGHBOURS = 20  # three weeks' worth of them, since their stretches overlap
 NEAREST, FURTHEST = 0.05, 0.5  # of the spread: closer states are the same, further ones say little
 RISE_DAYS = 3  # a state is a level against its usual, how it changed over so many days, and the week's unrest
 LEADS = (24, 72, 168)
@@ -119,7 +119,7 @@ class Fitted:
         return weight / weight.sum(axis=1, keepdims=True)
 
     def _alike(self, cut: int, first: int) -> np.ndarray:
-        """float64 [S, n]: 1 for an origin in the state of the cut, 1/2 where it is as far away as the tenth nearest."""
+        """float64 [S, n]: 1 for an origin in the state of the cut, 1/2 for one as far away as the twentieth nearest."""
         level = self.history.present
         earlier = level[:, np.minimum(np.arange(level.shape[1]) + RISE_DAYS, level.shape[1] - 1)]
         states = (level - self.history.usual, level - earlier, self.history.unrest)
@@ -127,8 +127,8 @@ class Fitted:
         usable = np.where(self.history.usable[:, first:], np.nan_to_num(square, nan=np.inf), np.inf)
         ordered = np.sort(usable, axis=1)
         seen = np.count_nonzero(np.isfinite(ordered), axis=1)
-        tenth = np.take_along_axis(ordered, np.clip(seen, 1, NEIGHBOURS)[:, None] - 1, axis=1)
-        width = np.clip(tenth, NEAREST**2, FURTHEST**2)
+        reach = np.take_along_axis(ordered, np.clip(seen, 1, NEIGHBOURS)[:, None] - 1, axis=1)
+        width = np.clip(reach, NEAREST**2, FURTHEST**2)
         return np.exp2(-usable / width)
 
 
