@@ -21,7 +21,7 @@ import duckdb
 
 from pipelines.settings import Settings
 from pipelines.sources.columns import Part, assign
-from pipelines.sources.errors import InputError, shown
+from pipelines.sources.errors import InputError, reading_failed, shown
 
 DELIMITERS = ",;\t|"
 GZIP = b"\x1f\x8b"
@@ -136,10 +136,7 @@ def _parquet_schema(con: duckdb.DuckDBPyConnection, path: Path, name: str) -> tu
         described = con.execute("DESCRIBE SELECT * FROM read_parquet($file)", file).fetchall()
         rows = con.execute("SELECT sum(num_rows) FROM parquet_file_metadata($file)", file).fetchall()[0][0]
     except duckdb.Error as error:
-        reason = shown(str(error).splitlines()[0])
-        raise InputError(
-            f"{name}: is not a readable Parquet file, perhaps cut short ({reason}); copy or export it again"
-        ) from error
+        raise reading_failed(name, error, "is not a readable Parquet file") from error
     return {row[0]: row[1] for row in described}, int(rows)
 
 
@@ -161,7 +158,7 @@ def _csv_schema(path: Path, name: str, magic: bytes, wanted: set[str]) -> tuple[
         with open_text(path, Dialect(",", zipped, ())) as file:
             head = file.read(HEAD_CHARACTERS)
     except UNPACKING_ERRORS as error:
-        raise InputError(f"{name}: cannot be unpacked ({shown(str(error))}); copy or export it again") from error
+        raise reading_failed(name, error) from error
     if not head.strip():
         raise InputError(f"{name}: is empty; write it again or leave it out")
     if "\0" in head:
@@ -175,7 +172,7 @@ def _csv_schema(path: Path, name: str, magic: bytes, wanted: set[str]) -> tuple[
     twice = [column for column, n in Counter(filter(None, dialect.header)).items() if n > 1]
     if twice:
         raise InputError(f"{name}: has two columns {shown(twice[0])!r}; rename one")
-    if any(not column.isprintable() and _undecoded(column) for column in dialect.header):
+    if undecoded("".join(dialect.header)):
         raise InputError(f"{name}: its header is not UTF-8; save it as UTF-8")
     return {column: "VARCHAR" for column in dialect.header if column}, dialect
 
@@ -188,5 +185,10 @@ def _header(head: str, delimiter: str) -> tuple[str, ...]:
         return ()
 
 
-def _undecoded(text: str) -> bool:
-    return any("\ud800" <= c <= "\udfff" for c in text)
+def undecoded(text: str) -> bool:
+    """Were there bytes that are not UTF-8? See `open_text`."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False

@@ -29,11 +29,12 @@ from pipelines.sources.columns import Kind, Part
 from pipelines.sources.errors import InputError
 from pipelines.sources.files import FileReport, inspect_files
 from pipelines.sources.landing import land
-from pipelines.sources.records import HELD_BACK, UNKNOWN, Counts, Recipe, Rule, read, settle, unreadable
+from pipelines.sources.records import UNKNOWN, Counts, Recipe, Rule, read, settle, unreadable
 from pipelines.sources.rejects import (
     DUPLICATE_EVENT,
     DUPLICATE_ID,
     FUTURE,
+    HELD_BACK,
     NO_CREATED,
     NO_ID,
     NO_TIME,
@@ -246,8 +247,8 @@ _EVENTS = Recipe(
     rules=(
         _rule("written_incident_id IS NULL", NO_ID),
         *unreadable(EVENT_PARTS),
-        _rule('"changed_at" IS NULL', NO_TIME),
-        _rule('"changed_at" >= as_of() AND "changed_at" > run_began()', FUTURE, """concat('at ', "changed_at")"""),
+        _rule("changed_at IS NULL", NO_TIME),
+        _rule("changed_at >= as_of() AND changed_at > run_began()", FUTURE, "concat('changed ', changed_at)"),
         _rule("incident_source IS NULL", UNKNOWN),
     ),
     columns={
@@ -255,9 +256,9 @@ _EVENTS = Recipe(
         "incident_id": "incident_id",
         # Where the files do not number events, their times do.
         "event_no": """coalesce(event_no, dense_rank() OVER (
-            PARTITION BY incident_source, incident_id ORDER BY "changed_at", state, team, assignee
+            PARTITION BY incident_source, incident_id ORDER BY changed_at, state, team, assignee
         ))::INTEGER""",
-        "changed_at": '"changed_at"',
+        "changed_at": "changed_at",
         "state": "state",
         "team": "team",
         "assignee": "assignee",

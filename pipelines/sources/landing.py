@@ -19,15 +19,15 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.sources.errors import InputError, shown
-from pipelines.sources.files import UNPACKING_ERRORS, Dialect, FileReport, open_text
+from pipelines.sources.errors import reading_failed
+from pipelines.sources.files import UNPACKING_ERRORS, Dialect, FileReport, open_text, undecoded
 from pipelines.sources.rejects import BROKEN_ROW, Rejects
 from pipelines.sources.sql import file_name, literal, parquet, quoted, write
 
 VIRTUAL = {"filename", "file_index", "file_row_number"}
 """Columns that DuckDB adds to a scan, unless the file has one of that name."""
 
-ROWS_AT_ONCE = 50_000
+ROWS_AT_ONCE = 20_000
 
 
 @dataclass(frozen=True)
@@ -104,9 +104,7 @@ def _open(con: duckdb.DuckDBPyConnection, number: int, report: FileReport, rejec
         except duckdb.InvalidInputException:
             _land_row_by_row(number, report, report.dialect, target, rejects)
         except duckdb.IOException as error:
-            raise InputError(
-                f"{report.name}: cannot be read ({_first_line(error)}); copy or export it again"
-            ) from error
+            raise reading_failed(report.name, error) from error
         return _Opened(number, report, target, landed=True)
     if VIRTUAL & {column.lower() for column in report.columns}:
         with explained(con, [report]):
@@ -168,7 +166,7 @@ def _land_row_by_row(number: int, report: FileReport, dialect: Dialect, target: 
         with open_text(report.path, dialect) as file, pq.ParquetWriter(target, schema) as writer:
             for records in _chunks(file, dialect):
                 faults = [_fault(record, len(dialect.header)) for record in records]
-                numbered = list(zip(count(first_row), records, faults))
+                numbered = list(zip(count(first_row), records, faults, strict=False))
                 rejects.add(number, BROKEN_ROW, [(row, fault) for row, _, fault in numbered if fault])
                 sound = [record for record, fault in zip(records, faults, strict=True) if not fault]
                 rows = pa.array([row for row, _, fault in numbered if not fault], pa.int64())
@@ -177,19 +175,19 @@ def _land_row_by_row(number: int, report: FileReport, dialect: Dialect, target: 
                 writer.write_table(pa.table([rows, *texts], schema))
                 first_row += len(records)
     except UNPACKING_ERRORS as error:
-        raise InputError(f"{report.name}: cannot be read ({shown(str(error))}); copy or export it again") from error
+        raise reading_failed(report.name, error) from error
 
 
 def _chunks(file: IO[str], dialect: Dialect) -> Iterator[list[list[str] | csv.Error]]:
     """The data rows of a file; after a fault of quoting, reading goes on with the next line."""
     reader = csv.reader(file, delimiter=dialect.delimiter, strict=True)
     next(reader)
-    ended = False
-    while not ended:
+    read_up_to = 0
+    while reader.line_num > read_up_to:
+        read_up_to = reader.line_num
         records: list[list[str] | csv.Error] = []
         try:
-            records.extend(filter(None, islice(reader, ROWS_AT_ONCE)))
-            ended = not records
+            records.extend(filter(None, islice(reader, ROWS_AT_ONCE)))  # keeps what came before an error
         except csv.Error as error:
             records.append(error)
         yield records
@@ -201,7 +199,7 @@ def _fault(record: list[str] | csv.Error, width: int) -> str | None:
     if len(record) != width:
         return f"{len(record)} fields instead of {width}: {record[0]}"
     text = "".join(record)
-    return None if text.isascii() or is_utf8(text) else "not UTF-8"
+    return "not UTF-8" if not text.isascii() and undecoded(text) else None
 
 
 # -------------------------------------------------------------------------------------------------------------- faults
@@ -220,14 +218,9 @@ def explained(con: duckdb.DuckDBPyConnection, files: Sequence[FileReport]) -> It
         raise
     except duckdb.Error:
         for report in files:
-            try:
-                con.execute(f"SELECT bit_xor(hash(file)) FROM {parquet(report.path)} AS file").fetchall()
-            except duckdb.Error as error:
-                raise InputError(
-                    f"{report.name}: is damaged ({_first_line(error)}); copy or export it again"
-                ) from error
+            if report.dialect is None:
+                try:
+                    con.execute(f"SELECT bit_xor(hash(file)) FROM {parquet(report.path)} AS file").fetchall()
+                except duckdb.Error as error:
+                    raise reading_failed(report.name, error) from error
         raise
-
-
-def _first_line(error: Exception) -> str:
-    return shown(str(error).splitlines()[0])

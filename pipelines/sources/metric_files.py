@@ -37,6 +37,7 @@ from pipelines.sources.landing import Batch, explained, land
 from pipelines.sources.rejects import (
     DATE_ORDER,
     FUTURE,
+    HELD_BACK,
     INFINITE,
     NAN,
     NO_ENTITY,
@@ -59,7 +60,6 @@ PARTS = {
     "value": Part(Kind.NUMBER, required=True),
     "unit": Part(Kind.TEXT),
 }
-HELD_BACK = "held back"
 COMBINATIONS_AT_ONCE = 50_000
 
 
@@ -145,16 +145,20 @@ def _combine(con: duckdb.DuckDBPyConnection, batch: Batch, source: MetricFiles) 
         f"""
         CREATE OR REPLACE TEMP TABLE combination AS
         SELECT row_number() OVER () + (SELECT count(*) FROM identified) AS combination, *
-        FROM (SELECT DISTINCT {", ".join(_keys(batch, source))} FROM {batch.scan})
+        FROM (SELECT DISTINCT {_named(_keys(batch, source))} FROM {batch.scan})
         """
     )
 
 
-def _keys(batch: Batch, source: MetricFiles) -> list[str]:
-    """The names, then the labels l0, l1, ... as text; what is empty is missing."""
-    names = [f"{text(batch.find(name))} AS {name}" for name in NAMES[1:]]
-    labels = [f"{text(batch.columns[label][0])} AS l{i}" for i, label in enumerate(_labels(batch))]
-    return [f"coalesce({text(batch.find('source'))}, {literal(source.name)}) AS source", *names, *labels]
+def _keys(batch: Batch, source: MetricFiles) -> dict[str, str]:
+    """The names, then the labels as l0, l1, ...: each with its SQL as text; what is empty is missing."""
+    names = {name: text(batch.find(name)) for name in NAMES}
+    names["source"] = f"coalesce({names['source']}, {literal(source.name)})"
+    return names | {f"l{i}": text(batch.columns[label][0]) for i, label in enumerate(_labels(batch))}
+
+
+def _named(expressions: Mapping[str, str]) -> str:
+    return ", ".join(f"{expression} AS {name}" for name, expression in expressions.items())
 
 
 def _labels(batch: Batch) -> list[str]:
@@ -165,7 +169,7 @@ def _labels(batch: Batch) -> list[str]:
 def _identify(con: duckdb.DuckDBPyConnection, batch: Batch, signals: Sequence[Signal]) -> None:
     """Give the combinations of a batch their series_id: appended to table `identified`."""
     labels = _labels(batch)
-    for page in _pages(con, "SELECT * FROM combination ORDER BY combination"):
+    for page in _pages(con):
         rows = [_identity(row, labels, signals) for row in page]
         with registered(con, "identities", pl.DataFrame(rows, IDENTITY, orient="row")):
             con.execute("INSERT INTO identified SELECT * FROM identities")
@@ -192,12 +196,13 @@ def _identity(row: tuple, labels: Sequence[str], signals: Sequence[Signal]) -> t
     return combination, key, source, entity, metric, canonical_json(identity), unit
 
 
-def _pages(con: duckdb.DuckDBPyConnection, query: str) -> Iterator[list[tuple]]:
-    """Rows of a small query, some at a time, each page complete before the next is asked for."""
-    offset = 0
-    while page := con.execute(f"{query} LIMIT {COMBINATIONS_AT_ONCE} OFFSET {offset}").fetchall():
+def _pages(con: duckdb.DuckDBPyConnection) -> Iterator[list[tuple]]:
+    """The rows of table `combination`, some at a time: labels that churn can make them many."""
+    query = f"FROM combination WHERE combination > $last ORDER BY combination LIMIT {COMBINATIONS_AT_ONCE}"
+    last = 0
+    while page := con.execute(query, {"last": last}).fetchall():
         yield page
-        offset += len(page)
+        last = page[-1][0]
 
 
 # ------------------------------------------------------------------------------------------------------------- samples
@@ -208,7 +213,7 @@ def _judge(con: duckdb.DuckDBPyConnection, batch: Batch, source: MetricFiles, ta
     ts, ts_type = batch.column("ts"), batch.type("ts")
     value, value_type = batch.column("value"), batch.type("value")
     keys = _keys(batch, source)
-    same = " AND ".join(f"f.{key} IS NOT DISTINCT FROM c.{key}" for key in (k.rsplit(" AS ", 1)[1] for k in keys))
+    same = " AND ".join(f"f.{key} IS NOT DISTINCT FROM c.{key}" for key in keys)
     write(
         con,
         f"""
@@ -216,7 +221,7 @@ def _judge(con: duckdb.DuckDBPyConnection, batch: Batch, source: MetricFiles, ta
             SELECT
                 {batch.file_no} AS file_no,
                 {batch.file_row} AS file_row,
-                {", ".join(keys)},
+                {_named(keys)},
                 {ts} AS written_ts,
                 {value} AS written_value,
                 {missing(ts, ts_type)} AS has_no_ts,

@@ -15,7 +15,7 @@ import duckdb
 from pipelines.sources import times
 from pipelines.sources.columns import Kind, Part
 from pipelines.sources.landing import Batch, explained
-from pipelines.sources.rejects import NOT_A_FLAG, NOT_A_NUMBER, Rejects
+from pipelines.sources.rejects import HELD_BACK, NOT_A_FLAG, NOT_A_NUMBER, Rejects
 from pipelines.sources.sql import literal, quoted, write
 from pipelines.sources.values import text
 
@@ -25,7 +25,6 @@ SQL_TYPES = {
     Kind.COUNT: "INTEGER",
     Kind.FLAG: "BOOLEAN",
 }
-HELD_BACK = "held back"
 UNKNOWN = "of no known incident"
 UNLISTED = (HELD_BACK, UNKNOWN)
 """Verdicts that are no faults: counted, not listed."""

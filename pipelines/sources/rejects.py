@@ -35,15 +35,15 @@ NO_CREATED = "no created time"
 DUPLICATE_ID = "duplicate incident id"
 DUPLICATE_EVENT = "duplicate event"
 
+HELD_BACK = "held back"
+"""A verdict that is no fault: the row belongs to a later night."""
+
 MEND = {
-    BROKEN_ROW: "give every row as many fields as the header has, quotes closed, in UTF-8",
-    NO_ZONE: "write times as 2026-05-31T13:00:00Z, or set the source's time_zone",
-    DATE_ORDER: "day or month first? write dates as 2026-05-31",
-    UNREADABLE_TIME: "write times as 2026-05-31T13:00:00Z",
-    FUTURE: "set the clock of the machine that wrote it",
-    NOT_A_NUMBER: "write numbers with a decimal point and without units",
+    NO_ZONE: "add Z, or set the source's time_zone",
+    DATE_ORDER: "day or month first? write it as 2026-05-31",
+    UNREADABLE_TIME: "write it as 2026-05-31T13:00:00Z",
 }
-"""Reason -> what to do, where the reason alone does not say it."""
+"""Reason -> what to do, where the reason alone does not say it; the detail of a listed row ends with it."""
 
 
 def shortened(text: str) -> str:
@@ -69,8 +69,10 @@ class Rejects:
 
     def add(self, file_no: int, reason: str, rows: Sequence[tuple[int, str]]) -> None:
         """Refuse rows of one file, each a number with a detail."""
-        rows_frame = pl.DataFrame(rows, {"file_row": pl.Int64, "detail": pl.String}, orient="row")
-        with registered(self._con, "refused", rows_frame):
+        if not rows:
+            return
+        frame = pl.DataFrame(rows, {"file_row": pl.Int64, "detail": pl.String}, orient="row")
+        with registered(self._con, "refused", frame):
             self.add_from(f"SELECT {file_no} AS file_no, file_row, {literal(reason)} AS reason, detail FROM refused")
 
     def add_from(self, query: str) -> None:
@@ -105,14 +107,16 @@ class Rejects:
 
     def write(self, path: Path) -> None:
         """The listed ones as Parquet: source, file, file_row, reason, detail, in the order of the files."""
+        mend = " ".join(f"WHEN {literal(reason)} THEN {literal(f' ({mend})')}" for reason, mend in MEND.items())
         with registered(self._con, "reject_file", self._files):
             write(
                 self._con,
                 f"""
-                SELECT {literal(self._source)} AS source, file, file_row, reason, detail
+                SELECT {literal(self._source)} AS source, file, file_row, reason,
+                       detail || CASE reason {mend} ELSE '' END AS detail
                 FROM reject JOIN reject_file USING (file_no)
-                QUALIFY row_number() OVER (PARTITION BY file_no, reason ORDER BY file_row, detail) <= {LISTED}
-                ORDER BY file_no, file_row, reason, detail
+                QUALIFY row_number() OVER (PARTITION BY file_no, reason ORDER BY file_row) <= {LISTED}
+                ORDER BY file_no, file_row
                 """,
                 path,
             )

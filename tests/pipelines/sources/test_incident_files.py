@@ -34,7 +34,9 @@ def later(**delta: float) -> str:
 
 
 def test_what_is_staged_has_the_columns_of_the_warehouse(stage_incidents):
-    staged = stage_incidents({"x.csv": csv(incident())}, events={"e.csv": csv({"incident_id": "INC1", "changed_at": later()})})
+    staged = stage_incidents(
+        {"x.csv": csv(incident())}, events={"e.csv": csv({"incident_id": "INC1", "changed_at": later()})}
+    )
     with duckdb.connect() as con:
         for script in migrations().values():
             con.execute(script.read_text())
@@ -78,9 +80,17 @@ def test_updated_is_the_field_or_else_the_newest_stamp_that_is_not_of_the_future
     [
         ({"incident_id": "", "created_at": z(CREATED)}, "no incident id", None),
         ({"incident_id": "2"}, "no created time", None),
-        (incident(2, created_at="2026-02-01T09:00:00"), "no time zone", "created_at: 2026-02-01T09:00:00"),
-        (incident(2, created_at="03/04/2026 10:00"), "ambiguous date", "created_at: 03/04/2026 10:00"),
-        (incident(2, resolved_at="soon"), "unreadable time", "resolved_at: soon"),
+        (
+            incident(2, created_at="2026-02-01T09:00:00"),
+            "no time zone",
+            "created_at: 2026-02-01T09:00:00 (add Z, or set the source's time_zone)",
+        ),
+        (
+            incident(2, created_at="03/04/2026 10:00"),
+            "ambiguous date",
+            "created_at: 03/04/2026 10:00 (day or month first? write it as 2026-05-31)",
+        ),
+        (incident(2, resolved_at="soon"), "unreadable time", "resolved_at: soon (write it as 2026-05-31T13:00:00Z)"),
         (incident(2, resolved_at=later(hours=-1)), "resolved before created", None),
         (incident(2, acknowledged_at=later(seconds=-1)), "acknowledged before created", None),
         (incident(2, closed_at=later(days=-1)), "closed before created", None),

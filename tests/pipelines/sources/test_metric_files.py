@@ -13,7 +13,7 @@ from hypothesis import settings as trying
 from hypothesis import strategies as st
 
 from features.signals import ConstantLimit, Signal
-from pipelines.sources import rejects
+from pipelines.sources import metric_files, rejects
 from pipelines.sources.errors import InputError
 from pipelines.sources.identity import series_id
 
@@ -48,9 +48,9 @@ STAMP = "2026-02-28T12:00:00Z"
         (f"e,m,{STAMP},NaN", "NaN", "NaN"),
         (f"e,m,{STAMP},-inf", "infinite", "-inf"),
         (f"e,m,{STAMP},1e999", "infinite", "1e999"),
-        ("e,m,yesterday,1", "unreadable time", "yesterday"),
-        ("e,m,31/12/2025 10:00,1", "ambiguous date", "31/12/2025 10:00"),
-        ("e,m,2026-02-28T12:00:00,1", "no time zone", "2026-02-28T12:00:00"),
+        ("e,m,yesterday,1", "unreadable time", "yesterday (write it as 2026-05-31T13:00:00Z)"),
+        ("e,m,31/12/2025 10:00,1", "ambiguous date", "31/12/2025 10:00 (day or month first? write it as 2026-05-31)"),
+        ("e,m,2026-02-28T12:00:00,1", "no time zone", "2026-02-28T12:00:00 (add Z, or set the source's time_zone)"),
         ("e,m,2099-01-01T00:00:00Z,1", "future", "2099-01-01T00:00:00Z"),
         (f"e,m,{STAMP}", "broken row", "3 fields instead of 4: e"),
         (f"e,m,{STAMP},{'x' * 10_000}", "not a number", "x" * 79 + "…"),
@@ -263,7 +263,7 @@ def test_a_damaged_file_is_named_among_sound_ones(stage, tmp_path):
     sound.write_parquet(tmp_path / "x")
     damaged = bytearray((tmp_path / "x").read_bytes())
     damaged[200:4_000] = b"\xff" * 3_800
-    with pytest.raises(InputError, match=r"^b\.parquet: is damaged \(.*\); copy or export it again$"):
+    with pytest.raises(InputError, match=r"^b\.parquet: cannot be read \(.*\); copy or export it again$"):
         stage({"a.parquet": sound, "b.parquet": bytes(damaged), "c.parquet": sound})
 
 
@@ -307,3 +307,11 @@ def test_order_and_division_into_files_play_no_part(stage, data):
     whole = staged({"x.parquet": part(rows)})
     assert staged({"x.parquet": part(shuffled)}) == whole
     assert staged({"b.parquet": part(shuffled[:cut]), "a.parquet": part(shuffled[cut:])}) == whole
+
+
+def test_many_combinations_get_their_ids_page_by_page(stage, monkeypatch):
+    monkeypatch.setattr(metric_files, "COMBINATIONS_AT_ONCE", 2)
+    rows = [(f"e{i}", "m", AT, float(i)) for i in range(7)]
+    staged = stage({"x.parquet": frame(*rows)})
+    expected = {f"e{i}": series_id("fleet", f"e{i}", "m", {}) for i in range(7)}
+    assert dict(staged.series.select("entity", "series_id").rows()) == expected

@@ -10,7 +10,7 @@ import pytest
 
 from pipelines.settings import IncidentFiles, MetricFiles
 from pipelines.sources import inspect
-from pipelines.sources.errors import InputError
+from pipelines.sources.errors import InputError, reading_failed
 
 HEADER = "entity,metric,ts,value\n"
 CSV = HEADER + "e,m,2026-01-05T10:00:00Z,1\n"
@@ -58,7 +58,7 @@ def test_names_with_glob_characters_are_names_where_the_file_exists(settings, pu
         ("x.csv", "entity,metric,ts\n", r"x\.csv: has no column 'value' \(it has entity, metric, ts\); add it, or"),
         ("x.csv", "entity,metric,ts,values\n", r"has no column 'value' \(did you mean 'values'\?\)"),
         ("x.csv", "entity,metric,ts,value,rack,rack\n", r"x\.csv: has two columns 'rack'; rename one"),
-        ("x.csv.gz", gzip.compress(CSV.encode())[:20], r"x\.csv\.gz: cannot be unpacked .*; copy or export it again"),
+        ("x.csv.gz", gzip.compress(CSV.encode())[:20], r"x\.csv\.gz: cannot be read .*; copy or export it again"),
         ("x.parquet", FRAME.with_columns(value=pl.lit("1")), r"column 'value' is of type VARCHAR, .* must be a number"),
         ("x.parquet", FRAME.with_columns(value=pl.concat_list("value")), r"column 'value' is of type .*\[\]"),
         ("x.parquet", FRAME.with_columns(ts=pl.lit(time(10))), r"column 'ts' is of type TIME\w*, but ts must"),
@@ -115,7 +115,7 @@ def test_incidents_need_a_time_at_which_they_began(settings, put):
 def test_events_are_inspected_too(settings, put):
     put({"x.csv": "incident_id,created_at\n", "e.csv": "incident_id,state\n"})
     source = IncidentFiles.model_validate({"name": "desk", "paths": ["x.csv"], "events": {"paths": ["e.csv"]}})
-    with pytest.raises(InputError, match=r"^e\.csv: has no column 'at'"):
+    with pytest.raises(InputError, match=r"^e\.csv: has no column 'changed_at'"):
         inspect(source, settings)
 
 
@@ -132,3 +132,9 @@ def test_unreadable_files_say_why(settings, put, tmp_path, monkeypatch):
 
     monkeypatch.setattr(Path, "open", refuse)
     assert fault(settings, ["x.csv"]) == "x.csv: cannot be read (Permission denied); correct its permissions"
+
+
+def test_a_full_disk_is_not_blamed_on_the_file():
+    assert isinstance(reading_failed("x.csv", ValueError("cut short")), InputError)
+    full = OSError(28, "No space left on device")
+    assert reading_failed("x.csv", full) is full
