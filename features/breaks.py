@@ -110,8 +110,7 @@ def falls(values: np.ndarray, resets: np.ndarray) -> tuple[np.ndarray, np.ndarra
         hour of the fall itself may hold both levels.
     """
     row, column = np.nonzero(resets)
-    samples = Samples.of(np.where(np.isfinite(values), values, np.nan))
-    before = samples.window(row, samples.rank[row, column] - 2, 2)
+    before = _two_before(values, row, column)
     peak = np.fmax(before[:, 0], before[:, 1])
     with np.errstate(over="ignore"):
         return row, peak, peak - values[row, column]
@@ -126,15 +125,20 @@ def join(values: np.ndarray, breaks: Breaks) -> np.ndarray:
     A leak hidden by daily restarts shows its slope.
     """
     row, column = np.nonzero(breaks.any)
-    samples = Samples.of(values)
-    at = samples.rank[row, column]
-    before = samples.window(row, at - 2, 2)
+    before = _two_before(values, row, column)
     near = np.abs(before - values[row, column][:, None])
     kept = np.where(np.isnan(near[:, 0]) | (near[:, 1] >= near[:, 0]), before[:, 1], before[:, 0])
     jumps = np.zeros(values.shape)
     with np.errstate(over="ignore", invalid="ignore"):
         jumps[row, column] = np.nan_to_num(values[row, column] - kept)
         return values + (jumps.sum(axis=1, keepdims=True) - np.cumsum(jumps, axis=1))
+
+
+def _two_before(values: np.ndarray, row: np.ndarray, column: np.ndarray) -> np.ndarray:
+    """[K, 2]: the two samples before each marked one."""
+    broken, part = np.unique(row, return_inverse=True)
+    samples = Samples.of(np.where(np.isfinite(values[broken]), values[broken], np.nan))
+    return samples.window(part, samples.rank[part, column] - 2, 2)
 
 
 # ----------------------------------------------------------------------------------------------------------- resets

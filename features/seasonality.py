@@ -135,13 +135,15 @@ def _cycle(detrended: np.ndarray, period: int) -> tuple[np.ndarray, np.ndarray]:
         MEDIAN_COST * variance(_calm(detrended - _repeat(raw, detrended.shape[1]), raw)) / np.maximum(seen - 1, 1.0)
     )
     drawn = np.square(raw).mean(axis=-1)
-    agreed = np.fmin(drawn - by_chance, _agreement(cycles, drawn))
-    profile = raw * np.where(drawn > 0, np.maximum(agreed, 0.0) / np.where(drawn > 0, drawn, 1.0), 0.0)[:, None]
+    agreed = np.maximum(drawn - by_chance, 0.0)
+    likely = np.flatnonzero(agreed > 0)
+    agreed[likely] = np.clip(_agreement(cycles[likely], drawn[likely]), 0.0, agreed[likely])
+    profile = raw * (agreed / np.where(drawn > 0, drawn, 1.0))[:, None]
     return profile, detrended - _repeat(profile, detrended.shape[1])
 
 
 def _agreement(cycles: np.ndarray, drawn: np.ndarray) -> np.ndarray:
-    """What the profiles of the older and the newer half of the cycles have in common, at most all of it.
+    """What the profiles of the older and the newer half of the cycles have in common.
 
     A pattern whose phase drifts, such as restarts every 25 hours, looks like a rhythm only over a few cycles. With
     fewer than four cycles there are no halves to compare.
@@ -153,7 +155,7 @@ def _agreement(cycles: np.ndarray, drawn: np.ndarray) -> np.ndarray:
     product = median(np.where(older[:, None], cycles, np.nan)) * median(np.where(older[:, None], np.nan, cycles))
     compared = np.count_nonzero(~np.isnan(product), axis=-1) >= PHASES_SEEN * period
     enough = np.count_nonzero(observed, axis=(1, 2)) >= 4 * period
-    return np.where(compared & enough, np.minimum(np.nan_to_num(product).mean(axis=-1), drawn), drawn)
+    return np.where(compared & enough, np.nan_to_num(product).mean(axis=-1), drawn)
 
 
 def _strength(remainder: np.ndarray, profile: np.ndarray, period: int) -> np.ndarray:

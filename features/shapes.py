@@ -45,8 +45,8 @@ WANDERING_NOISE = (
 
 # Cycles. Shares of the usual fall.
 CYCLES = 14  # the last so many count: a fortnight of daily restarts
-NEAR_CEILING = 0.2  # below the ceiling (p90 of the peaks) is near it
-OFTEN_NEAR = 0.6  # of the peaks are near a ceiling that holds; a weekend's may stay below
+NEAR_CEILING = 0.25  # below the ceiling (p90 of the peaks) is near it
+OFTEN_NEAR, FEW_NEAR = 0.5, 0.75  # of the peaks are near a ceiling that holds (a weekend's may not be); of few, more
 CEILING_GROWTH = 0.25  # from the earlier half of the peaks to the later
 OVERDUE_CYCLES = 3.0  # a sawtooth that has not fallen for so many cycles is one no more
 
@@ -127,7 +127,9 @@ def shapes(evidence: Evidence) -> np.ndarray:
         moves = np.abs(rises) >= TREND_SPREAD * e.overall_spread
         trending = (e.trend_strength >= STRONG_TREND) & e.trend_steady & moves
         climbing = e.trend_strength >= WEAK_TREND
-        same_ceiling = (c.near_ceiling >= OFTEN_NEAR) & (c.growth <= CEILING_GROWTH)
+        same_ceiling = (c.near_ceiling >= np.where(c.count >= CYCLES, OFTEN_NEAR, FEW_NEAR)) & (
+            c.growth <= CEILING_GROWTH
+        )
         still_below = e.level <= c.peak + CEILING_GROWTH * c.drop
         overdue = e.since_reset_h > OVERDUE_CYCLES * c.every_h
         rules = [

@@ -15,7 +15,8 @@ from features.robust import mad, median, quantiles, standardise, variance
 # A leak may be younger than the window: then its own line is looked for in the last week and the last three days.
 YOUNG_H = (168, 72)
 YOUNG_STRENGTH = 0.7
-YOUNG_BEYOND = 0.25  # of the p95 - p5 of what came before in the window, how far out of it the line must lead
+YOUNG_BEYOND = 0.25  # of the p95 - p5 of what came before in the window, how far out of it the series must be now
+NOW_H = 12
 YOUNG_GAIN = 0.03  # in strength, over the longer line
 PLAIN = 0.95  # strength of a line that no shorter one needs to better
 
@@ -97,15 +98,15 @@ def latest_trend(values: np.ndarray, window_h: np.ndarray) -> tuple[Trend, np.nd
     """
     whole = robust_trend(values, window_h)
     found, window = whole, window_h.copy()
+    now = median(values[:, -NOW_H:])
     for hours in YOUNG_H:
-        rows = np.flatnonzero((window_h > hours) & (whole.strength < PLAIN))
-        young = robust_trend(values[rows], np.full(len(rows), hours))
-        low, high = quantiles(_before(values[rows], window_h[rows], hours), (0.05, 0.95))
+        low, high = quantiles(_before(values, window_h, hours), (0.05, 0.95))
         with np.errstate(over="ignore", invalid="ignore"):
-            beyond = np.where(young.slope_per_day > 0, young.level - high, low - young.level)
-            leaves = beyond >= YOUNG_BEYOND * (high - low)
+            out = np.fmax(now - high, low - now) >= YOUNG_BEYOND * (high - low)
+        rows = np.flatnonzero(out & (window_h > hours) & (whole.strength < PLAIN))
+        young = robust_trend(values[rows], np.full(len(rows), hours))
         strong = young.strength >= np.maximum(YOUNG_STRENGTH, found.strength[rows] + YOUNG_GAIN)
-        better = young.steady & leaves & strong
+        better = young.steady & strong
         found = _replaced(found, rows[better], young, better)
         window[rows[better]] = hours
     return found, window
