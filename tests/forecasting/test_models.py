@@ -7,13 +7,14 @@ import forecasting.history as history_module
 from features.breaks import Breaks
 from forecasting.history import Scale, look_back
 from forecasting.models.base import Model
-from forecasting.models.registry import FLEET, MODELS
+from forecasting.models.registry import FLEET, MODELS, PROPHET
 from forecasting.paths import weighted_quantiles
 
 DAYS = 28  # enough for a weekly rhythm, short enough for Prophet
 H = 170
 
-pytestmark = pytest.mark.parametrize("model", MODELS, ids=lambda model: model.name)
+every = pytest.mark.parametrize("model", MODELS, ids=lambda model: model.name)
+serving = pytest.mark.parametrize("model", [FLEET, PROPHET], ids=lambda model: model.name)  # they have all the members
 
 
 @pytest.fixture
@@ -27,6 +28,7 @@ def paths(model: Model, make_grid, values: np.ndarray):
     return model.paths(look_back(make_grid(*values), H, DAYS))
 
 
+@every
 def test_conforms(model, rows, make_grid):
     made = paths(model, make_grid, rows)
     S, N, hours = made.values.shape
@@ -55,6 +57,7 @@ def test_conforms(model, rows, make_grid):
     assert back.max() <= 55 + 1e-4
 
 
+@every
 def test_a_quiet_series_stays_where_it_is(model, make_grid, rng):
     values = 50 + rng.normal(0, 1, (1, 24 * DAYS))
     made = paths(model, make_grid, values)
@@ -63,10 +66,9 @@ def test_a_quiet_series_stays_where_it_is(model, make_grid, rng):
     assert strayed < (1.5 if model is FLEET else 8)  # a line through a day of noise leads astray in a week
 
 
+@serving
 @pytest.mark.parametrize("kind", ["huge", "negative", "nearly constant", "one spike", "mostly missing", "two days"])
 def test_strange_values_give_finite_paths(model, make_grid, rng, kind):
-    if model is not FLEET and model.name != "prophet":
-        pytest.skip("the ensemble has this member")
     hours = 24 * 21
     values = 1 + rng.normal(0, 0.1, (1, hours))
     if kind == "huge":
@@ -88,9 +90,7 @@ def test_strange_values_give_finite_paths(model, make_grid, rng, kind):
     assert np.isfinite(made.scale.restore(made.values)).all()
 
 
-def test_a_cut_knows_its_own_past_alone(model, make_grid, mixed, monkeypatch):
-    if model is not FLEET:
-        pytest.skip("the ensemble has this member")
+def test_a_cut_knows_its_own_past_alone(make_grid, mixed, monkeypatch):
     # Only the scale and where a series broke look over the whole past; see forecasting.history.
     monkeypatch.setattr(history_module, "find_scale", lambda v: Scale(np.full(len(v), 50.0), np.full(len(v), 20.0)))
     nowhere = lambda v: Breaks(np.zeros(v.shape, dtype=bool), np.zeros(v.shape, dtype=bool))  # noqa: E731
