@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from features.robust import NORMAL_MAD, median, quantiles, standardise
+from features.robust import EXTREME, NORMAL_MAD, median, quantiles, standardise
 from features.samples import Samples
 from features.seasonality import Season, find_season
 
@@ -93,10 +93,11 @@ def find_breaks(values: np.ndarray, season: Season | None = None) -> Breaks:
     with np.errstate(over="ignore", invalid="ignore"):
         rhythm = season.removed_range / standard.scale
         calm = (season.remove(values) - standard.centre[:, None]) / standard.scale[:, None]
-    samples = Samples.of(np.clip(np.where(np.isfinite(values), calm, np.nan), -50.0, 50.0))
+    samples = Samples.of(np.clip(np.where(np.isfinite(values), calm, np.nan), -EXTREME, EXTREME))
     reset_row, reset_at = _find_resets(samples, rhythm)
     step_row, step_at = _find_steps(samples, reset_row, reset_at)
-    return Breaks(samples.mark(reset_row, reset_at), samples.mark(step_row, step_at))
+    resets = samples.mark(reset_row, reset_at)
+    return Breaks(resets, samples.mark(step_row, step_at) & ~resets)
 
 
 def falls(values: np.ndarray, resets: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -39,9 +39,7 @@ STRONG_TREND, WEAK_TREND = 0.5, 0.1
 TREND_SPREAD = 0.1  # of the series' p95 - p5 must be moved within the window
 STRONG_SEASON = 0.5
 FLAT_SHARE = 0.8
-WANDERING_NOISE = (
-    0.18  # sd of the noise over p95 - p5 below which the level, not the noise, makes the spread (0.3: all noise)
-)
+WANDERING_NOISE = 0.18  # of the p95 - p5; it is 0.3 where nothing but normal noise makes the spread
 
 # Cycles. Shares of the usual fall.
 CYCLES = 14  # the last so many count: a fortnight of daily restarts
