@@ -83,6 +83,15 @@ class Signal(Options):
             raise ValueError(f"signal {self.name!r} has two limits of one name; give each its own")
         return self
 
+    @model_validator(mode="after")
+    def _matched_by_identity(self) -> Signal:
+        churning = sorted(self.labels.keys() - (self.labels.keys() if self.identity is None else set(self.identity)))
+        if churning:
+            raise ValueError(
+                f"signal {self.name!r} matches on the label {churning[0]!r}, which is not kept; add it to identity"
+            )
+        return self
+
     def matches(self, entity: str, metric: str, labels: dict[str, str]) -> bool:
         return (
             fnmatchcase(metric, self.metric)

@@ -22,6 +22,8 @@ from pipelines.progress import Bars
 from pipelines.settings import Settings, cut
 from pipelines.site import Site
 
+SITE_TAG = "forewarn/site"
+UNFINISHED = [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
 TEMPLATE = Path(__file__).parent / "deploy" / "dagster.yaml"
 
 
@@ -53,7 +55,9 @@ def run_night(settings: Settings, night: date, console: Console) -> Outcome:
         require(site)
         try:
             with Bars(console) as bars:
-                _execute(build_defs(settings, bars), night, instance_of(settings))
+                instance = instance_of(settings)
+                bury(instance, settings)
+                _execute(build_defs(settings, bars), night, instance, settings)
         except (OSError, SQLAlchemyError) as error:  # of Dagster's own history: its disk is full, its file damaged
             raise RunFailedError(f"Dagster's history under {os.environ['DAGSTER_HOME']}: {_one_line(error)}") from error
         return _outcome(site, cut(night, settings.zone), bars.seconds)
@@ -71,14 +75,30 @@ def _outcome(site: Site, as_of: datetime, seconds: dict[str, float]) -> Outcome:
     return Outcome(json.loads(counts[0][0]), seconds, [row[0] for row in stale], unreached)
 
 
-def _execute(defs: dg.Definitions, night: date, instance: dg.DagsterInstance) -> None:
+def _execute(defs: dg.Definitions, night: date, instance: dg.DagsterInstance, settings: Settings) -> None:
     quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
     job = defs.resolve_job_def(NIGHTLY)
     result = job.execute_in_process(
-        partition_key=night.isoformat(), instance=instance, run_config=quiet, raise_on_error=False
+        partition_key=night.isoformat(),
+        instance=instance,
+        run_config=quiet,
+        raise_on_error=False,
+        tags={SITE_TAG: str(settings.root)},
     )
     if not result.success:
         raise RunFailedError(_why(result))
+
+
+def bury(instance: dg.DagsterInstance, settings: Settings) -> None:
+    """Runs of this command that were killed: tell Dagster, and free the pool slots that they hold.
+
+    A run of this site that Dagster still takes for running is dead, since whoever calls this holds the site's lock;
+    left alone, its slot would make the next writer wait for ever.
+    """
+    unfinished = dg.RunsFilter(statuses=UNFINISHED, tags={SITE_TAG: str(settings.root)})
+    for run in instance.get_runs(unfinished):
+        instance.report_run_failed(run, "its process was killed")
+        instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
 
 
 def _why(result: dg.ExecuteInProcessResult) -> str:

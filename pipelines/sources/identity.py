@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 
-from features.signals import Signal
+from features.signals import SeriesLimit, Signal
 
 
 def canonical_json(value: Mapping[str, object]) -> str:
@@ -31,9 +31,14 @@ def series_id(source: str, entity: str, metric: str, labels: Mapping[str, str]) 
 def identity_labels(entity: str, metric: str, labels: dict[str, str], signals: Sequence[Signal]) -> dict[str, str]:
     """The labels that tell one series from another: those that the first matching signal names, else all of them.
 
-    The rest may churn (a pod's name, an instance's port) without breaking a history.
+    The rest may churn (a pod's name, an instance's port) without breaking a history. A series that holds the limit of
+    another (a disk's size) is known by the same labels as that one, so that the two find each other.
     """
-    signal = next((s for s in signals if s.matches(entity, metric, labels)), None)
+    signal = next((s for s in signals if s.matches(entity, metric, labels) or _holds_limit_of(s, metric)), None)
     if signal is None or signal.identity is None:
         return labels
     return {name: labels[name] for name in signal.identity if name in labels}
+
+
+def _holds_limit_of(signal: Signal, metric: str) -> bool:
+    return any(isinstance(limit, SeriesLimit) and limit.metric == metric for limit in signal.limits)

@@ -46,3 +46,11 @@ LABELS = {"mountpoint": "/", "pod": "web-7f9c"}
 )
 def test_identity_labels_are_those_of_the_first_matching_signal(signals, expected):
     assert identity_labels("web-01", "disk_used_percent", LABELS, signals) == expected
+
+
+def test_a_series_that_holds_a_limit_is_known_by_the_labels_of_what_it_limits():
+    limit = {"name": "critical", "metric": "process_max_fds", "share": 0.9}
+    fds = Signal.model_validate({"name": "fds", "metric": "process_open_fds", "identity": ["job"], "limits": [limit]})
+    churning = {"job": "shop", "instance": "10.0.0.7:9100"}
+    for metric in ("process_open_fds", "process_max_fds"):
+        assert identity_labels("host", metric, churning, [fds]) == {"job": "shop"}
