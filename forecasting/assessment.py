@@ -18,7 +18,7 @@ import polars as pl
 from features.signals import Signal
 from forecasting.abstention import CROSSED, SCORED
 from forecasting.backtest import path_quantiles
-from forecasting.crossing import already_crossed, furthest_held, probability
+from forecasting.crossing import already_crossed, furthest_held, last_beyond, probability
 from forecasting.explain import Evidence, explain
 from forecasting.history import History
 from forecasting.paths import Paths
@@ -100,6 +100,7 @@ def _assess_kind(
     told = np.flatnonzero(p[:, -1] >= asked.report_floor)
     still = probability(_without_growth(mine.take(told)), value[told], lasts_h, direction, HORIZONS).p[:, -1]
     facts: list[str | None] = [None] * len(limits)
+    beyond_at: list[datetime | None] = [None] * len(limits)
     by_series = {key: part for (key,), part in backtests.group_by("series_id")}
     for row, p_still in zip(told.tolist(), still.tolist(), strict=True):
         limit = limits.row(row, named=True)
@@ -117,6 +118,8 @@ def _assess_kind(
             backtests=by_series.get(series_id, backtests.clear()),
         )
         facts[row] = json.dumps(explain(evidence), ensure_ascii=False)
+        hours_ago = last_beyond(held[row], value[row], lasts_h, direction)
+        beyond_at[row] = None if hours_ago is None else as_of - timedelta(hours=hours_ago)
     etas = {
         f"eta_p{percent}": [None if done else _moment(as_of, hours) for done, hours in zip(crossed, eta, strict=True)]
         for percent, eta in zip((10, 50, 90), found.eta_h.T, strict=True)
@@ -131,6 +134,7 @@ def _assess_kind(
         pl.Series("state", np.where(crossed, CROSSED, SCORED)),
         pl.Series("facts", facts, pl.String),
         *(pl.Series(name, eta, pl.Datetime("us")) for name, eta in etas.items()),
+        pl.Series("last_beyond_at", beyond_at, pl.Datetime("us")),
         pl.lit(model).alias("model"),
         pl.lit(None, pl.String).alias("reason"),
     )

@@ -86,6 +86,20 @@ def already_crossed(values: np.ndarray, limit: np.ndarray, lasts_h: int, directi
     return (asked.sum(axis=1) == lasts_h) & (beyond | ~asked).all(axis=1)
 
 
+def last_beyond(values: np.ndarray, limit: float, lasts_h: int, direction: str) -> int | None:
+    """How long ago the newest crossing ended: hours from its last hour to the end of `values`; None without one.
+
+    Args:
+        values: [T], NaN where not observed.
+    """
+    observed = np.flatnonzero(~np.isnan(values))
+    if len(observed) < lasts_h:
+        return None
+    beyond = _sign(direction) * values[observed] >= _sign(direction) * limit
+    ends = np.flatnonzero(np.convolve(beyond, np.ones(lasts_h, dtype=int), mode="valid") == lasts_h) + lasts_h - 1
+    return len(values) - int(observed[ends[-1]]) if len(ends) else None
+
+
 def furthest_held(values: np.ndarray, lasts_h: int, direction: str) -> tuple[float, int] | None:
     """The level furthest in the direction that `lasts_h` consecutive observed hours held, and how long ago they began.
 

@@ -57,6 +57,7 @@ RISKS = {
     "eta_p10": TIME,
     "eta_p50": TIME,
     "eta_p90": TIME,
+    "last_beyond_at": TIME,
     "model": pl.String,
     "reason": pl.String,
     "facts": pl.String,

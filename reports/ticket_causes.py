@@ -39,8 +39,9 @@ def causes(risks: pl.DataFrame, series: pl.DataFrame, horizon_h: int, at_risk: f
 
     Returns:
         fingerprint, entity, signal, limit_name, direction; of the leader: series_id, source, metric, unit, service,
-        state (scored | crossed), p, limit_value, eta_p10, eta_p50, eta_p90, model, facts, severity (how many limits of
-        its series and signal lie before this one); others (further series at risk), crossed (series beyond the limit).
+        state (scored | crossed), p, limit_value, eta_p10, eta_p50, eta_p90, last_beyond_at, model, facts, severity
+        (how many limits of its series and signal lie before this one); others (further series at risk), crossed (series
+        beyond the limit).
         Sorted by fingerprint.
 
     Raises:
@@ -61,7 +62,7 @@ def causes(risks: pl.DataFrame, series: pl.DataFrame, horizon_h: int, at_risk: f
     ).sort("has_crossed", pl.col("p").neg(), "series_id", *CAUSE, nulls_last=True)
     leading = (
         "series_id", "source", "metric", "unit", "service", "state", "p", "limit_value", "eta_p10", "eta_p50",
-        "eta_p90", "model", "facts", "severity",
+        "eta_p90", "last_beyond_at", "model", "facts", "severity",
     )  # fmt: skip
     grouped = ranked.group_by(CAUSE, maintain_order=True).agg(
         *(pl.col(name).first() for name in leading),

@@ -53,6 +53,9 @@ class TicketPolicy(Options):
     silent_nights: Annotated[int, Field(ge=1, le=30)] = Field(
         default=3, description="nights in a row without a measurement after which an open ticket is resolved"
     )
+    quiet_days: Annotated[int, Field(ge=0, le=90)] = Field(
+        default=7, description="a limit that was beyond within so many days is a rhythm, no news: it opens no ticket"
+    )
     max_new_per_night: Annotated[int, Field(ge=1)] = Field(
         default=20, description="the most probable first; the rest wait a night"
     )
@@ -243,6 +246,8 @@ def _open(still_open: set[Subject], night: _Night) -> list[Row]:
         .join(taken, on=SUBJECT, how="anti")
         .join(crossed_last_night, on=("series_id", "signal", "limit_name", "direction"), how="anti")
     )
+    quiet_since = night.as_of - timedelta(days=policy.quiet_days)
+    candidates = candidates.filter(pl.col("last_beyond_at").is_null() | (pl.col("last_beyond_at") < quiet_since))
     reason = f"probability at or above {100 * policy.open_at:g} %"
     if policy.hold_nights > 1:
         candidates = candidates.join(_agreeing(night), on=CAUSE, how="semi")

@@ -103,6 +103,7 @@ def _seed(series_id: int, as_of: datetime) -> int:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Without the chatter of Prophet and cmdstanpy, whose loggers must be silenced after their import."""
+    logging.getLogger("prophet.plot").disabled = True  # it complains at its import that plotly is not there
     import prophet  # noqa: F401, PLC0415
 
     loggers = [logging.getLogger(name) for name in ("cmdstanpy", "prophet")]

@@ -163,6 +163,7 @@ CREATE TABLE forecasting.risks (
     eta_p10         TIMESTAMP,          -- of the crossing, given that it comes within the longest horizon
     eta_p50         TIMESTAMP,
     eta_p90         TIMESTAMP,
+    last_beyond_at  TIMESTAMP,          -- the last hour of the newest crossing before; where facts are kept
     model           VARCHAR,
     reason          VARCHAR,            -- of the abstention
     facts           VARCHAR             -- JSON list of sentences; only where p is above the floor

@@ -19,8 +19,8 @@ SCHEMA = (
     | {"is_predicted": pl.Boolean}
 )
 EVENTS = {
-    "source": pl.String, "incident_id": pl.String, "event_no": pl.Int32, "changed_at": pl.Datetime("us"), "state": pl.String,
-    "team": pl.String, "assignee": pl.String,
+    "source": pl.String, "incident_id": pl.String, "event_no": pl.Int32, "changed_at": pl.Datetime("us"),
+    "state": pl.String, "team": pl.String, "assignee": pl.String,
 }  # fmt: skip
 
 

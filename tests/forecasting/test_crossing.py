@@ -6,14 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from forecasting.crossing import already_crossed, first_crossing, furthest_held, persistent, probability
+from forecasting.crossing import already_crossed, first_crossing, furthest_held, last_beyond, persistent, probability
 from forecasting.history import Scale
 from forecasting.paths import Paths
 
 HORIZONS = (24, 72, 168)
 VALUES = st.integers(-5, 5).map(float)
-few = settings(max_examples=20, deadline=None)
-many = settings(max_examples=60, deadline=None)
+few = settings(max_examples=12, deadline=None)
+many = settings(max_examples=30, deadline=None)
 
 
 def slow_first_crossing(path: np.ndarray, limit: float, lasts: int, direction: str) -> int:
@@ -124,3 +124,14 @@ def test_little_evidence_is_never_sure():
     assert probability(little, above, 3, "up", HORIZONS).p[0, 2] < 0.9
     assert probability(much, below, 3, "up", HORIZONS).p[0, 2] < 0.05
     assert probability(little, below, 3, "up", HORIZONS).p[0, 2] > 0.05
+
+
+@many
+@given(st.lists(st.sampled_from([0.0, 1.0, np.nan]), max_size=24), st.integers(1, 4), st.sampled_from(["up", "down"]))
+def test_the_newest_crossing_is_found_as_by_hand(values: list[float], lasts_h: int, direction: str) -> None:
+    level = np.array(values) if direction == "up" else -np.array(values)
+    observed = [hour for hour, value in enumerate(values) if not np.isnan(value)]
+    runs = [observed[start : start + lasts_h] for start in range(len(observed) - lasts_h + 1)]
+    ends = [run[-1] for run in runs if all(values[hour] >= 1 for hour in run)]
+    expected = len(values) - max(ends) if ends else None
+    assert last_beyond(level, 1.0 if direction == "up" else -1.0, lasts_h, direction) == expected

@@ -69,8 +69,9 @@ class Publisher:
             hourly = con.sql(rollup(pending)).pl()
             days = con.sql("FROM raw.pending_days").pl()
             empty = {t: con.sql(f"FROM {t} LIMIT 0").pl() for t in (*NIGHTLY_TABLES, "forecasting.limits")}
-        frames = {t: self.file(nightly.get(t.split(".")[1], empty[t])) for t in NIGHTLY_TABLES}
-        limits = self.file(nightly.get("limits", empty["forecasting.limits"]))
+        told = empty | {table: nightly[name] for table in empty if (name := table.split(".")[1]) in nightly}
+        frames = {table: self.file(told[table]) for table in NIGHTLY_TABLES}
+        limits = self.file(told["forecasting.limits"])
         staged = StagedResults(self.file(hourly), self.file(days), limits, frames)
         with self.warehouse.writer() as con:
             return publish_results(con, staged, run, KEEP, {})

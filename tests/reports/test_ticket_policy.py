@@ -235,3 +235,13 @@ def test_tickets_live_one_life_and_never_two_at_once(nights, policy, seed):
     before = fold(events, before=night(n))
     again = decide(risks, FLEET, profiles(FLEET, n), risks, before, policy=policy, as_of=night(n))
     assert again.equals(events.filter(pl.col("as_of") == night(n)))
+
+
+def test_a_limit_reached_within_the_quiet_days_is_a_rhythm_and_opens_nothing():
+    def opened(days_ago: float | None, quiet_days: int = 7) -> int:
+        beyond = None if days_ago is None else night(0) - timedelta(days=days_ago)
+        policy = TicketPolicy(quiet_days=quiet_days)
+        return len(live([[risk(p=0.95, last_beyond_at=beyond)]], ONE, policy))
+
+    assert [opened(None), opened(8), opened(6.9), opened(0.5)] == [1, 1, 0, 0]
+    assert opened(0.5, quiet_days=0) == 1

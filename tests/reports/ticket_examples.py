@@ -13,8 +13,8 @@ FIRST = datetime(2026, 5, 31, 22)
 RISKS = {
     "as_of": pl.Datetime("us"), "series_id": pl.UInt64, "limit_name": pl.String, "horizon_h": pl.Int32,
     "signal": pl.String, "direction": pl.String, "limit_value": pl.Float64, "state": pl.String, "p": pl.Float64,
-    "eta_p10": pl.Datetime("us"), "eta_p50": pl.Datetime("us"), "eta_p90": pl.Datetime("us"), "model": pl.String,
-    "reason": pl.String, "facts": pl.String,
+    "eta_p10": pl.Datetime("us"), "eta_p50": pl.Datetime("us"), "eta_p90": pl.Datetime("us"),
+    "last_beyond_at": pl.Datetime("us"), "model": pl.String, "reason": pl.String, "facts": pl.String,
 }  # fmt: skip
 SERIES = {
     "series_id": pl.UInt64, "source": pl.String, "entity": pl.String, "metric": pl.String, "labels": pl.String,
@@ -46,7 +46,7 @@ def risk(
     return {
         "as_of": night(n), "series_id": series_id, "limit_name": limit_name, "horizon_h": 168, "signal": "host.memory",
         "direction": "up", "limit_value": limit, "state": state, "p": 1.0 if state == "crossed" else p, **eta,
-        "model": "local_trend", "reason": None, "facts": json.dumps(["rises by 4 % a day"]),
+        "last_beyond_at": None, "model": "local_trend", "reason": None, "facts": json.dumps(["rises by 4 % a day"]),
     } | more  # fmt: skip
 
 
