@@ -28,6 +28,14 @@ class Batch:
     missing: pl.DataFrame
     signals: Sequence[Signal]
 
+    @property
+    def falling(self) -> np.ndarray:
+        """bool, per series of the grid: whether its danger lies below."""
+        down = [
+            frame.filter(pl.col("direction") == "down")["series_id"].to_numpy() for frame in (self.limits, self.missing)
+        ]
+        return np.isin(self.grid.series_id, np.concatenate(down))
+
     def only(self, series_id: np.ndarray) -> Batch:
         """The batch of some of its series."""
         wanted = pl.col("series_id").is_in(pl.Series(series_id, dtype=pl.UInt64).implode())

@@ -34,7 +34,7 @@ def score_batch(batch: Batch, options: ForecastingOptions) -> Scored:
 
     A series that raises is listed in failures and abstained from; its batch is not lost.
     """
-    profiled, failures = _guarded("profile", lambda part: profile(part.grid), batch, batch.grid.series_id)
+    profiled, failures = _guarded("profile", lambda part: profile(part.grid, part.falling), batch, batch.grid.series_id)
     profiles = pl.concat([PROFILES.to_frame(), *profiled])
     silent = _silent(batch, failures, options)
     able = np.setdiff1d(batch.limits["series_id"].to_numpy(), silent["series_id"].to_numpy())
@@ -90,7 +90,7 @@ def _contest(batch: Batch, options: ForecastingOptions) -> Scored:
     won = batch.only(wins(tests, champion))
     made = Assessment(pl.DataFrame(schema=RISKS), pl.DataFrame(schema=FORECASTS))
     if len(won.grid.series_id):
-        history, asked = _look_back(won, options), _asked(won, profile(won.grid), options)
+        history, asked = _look_back(won, options), _asked(won, profile(won.grid, won.falling), options)
         made = assess(PROPHET.name, bounded(PROPHET.paths(history), history, asked), history, asked, tests)
     return Scored(PROFILES.to_frame(), made.risks, made.forecasts, tests, pl.DataFrame(schema=FAILURES))
 

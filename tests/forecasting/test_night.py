@@ -196,3 +196,11 @@ def test_bounds_are_kept(hours, rng, make_batch):
     batch = make_batch([np.minimum(rising, 97)], [99.9], minimum=0.0, maximum=98.0)
     scores = night(batch, options=QUICK.model_copy(update={"report_floor": 0.0}))
     assert (scores.forecasts["q90"] <= 98.001).all()
+
+
+def test_what_runs_down_is_profiled_upside_down(hours, make_batch):
+    """Free memory between daily restarts: it falls, and each restart is a sudden rise."""
+    free = 100 - 0.2 * hours / 24 - 30 * (hours % 24) / 24
+    up, down = (night(make_batch([free], [5.0], direction)).profiles.row(0, named=True) for direction in ("up", "down"))
+    assert up["resets"] == 0 and down["resets"] > len(hours) // 48
+    assert down["slope_per_day"] < -20
