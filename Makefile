@@ -11,7 +11,7 @@ nightly: $(READY)
 	$(BIN)/forewarn nightly
 
 test: $(READY)
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --dist loadfile
 
 check: $(READY)
 	$(BIN)/ruff check .
