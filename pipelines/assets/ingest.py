@@ -120,9 +120,16 @@ def published_raw(context: dg.AssetExecutionContext, site: dg.ResourceParam[Site
     with night.progress.stage("commit what came in"), night.warehouse.writer() as con:
         counts = publish_raw(con, staged, night.run, night.settings.storage.retention)
     night.frames.note("published.raw", counts)
-    for table in RAW_TABLES:
-        told = {name: number for name, number in counts.items() if name.startswith(table)}
-        yield dg.MaterializeResult(asset_key=["raw", table], metadata=metadata.counts(told))
+    with night.warehouse.reader() as con:
+        told = {table: metadata.relation(con.sql(f"FROM raw.{table}")) for table in RAW_TABLES}
+        refused = con.sql(
+            "SELECT file, file_row, reason, detail FROM raw.rejects WHERE run_id = $run_id ORDER BY row LIMIT 50",
+            params={"run_id": night.run_id},
+        ).pl()
+    told["rejects"] |= {"refused tonight": metadata.rows(refused, 50)}
+    for table, of_table in told.items():
+        changed = {name: number for name, number in counts.items() if name.startswith(f"{table}_")}
+        yield dg.MaterializeResult(asset_key=["raw", table], metadata=of_table | metadata.counts(changed))
 
 
 def folder_of(night: Night, kind: str, source: str) -> Path:

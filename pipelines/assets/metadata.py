@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import dagster as dg
+import duckdb
 import polars as pl
 
 from reports.text import escape_markdown
@@ -34,6 +35,15 @@ def table(path: Path, lineage: Mapping[str, Sequence[tuple[str, str]]] | None = 
         }
         told["dagster/column_lineage"] = dg.MetadataValue.column_lineage(dg.TableColumnLineage(deps))
     return told
+
+
+def relation(table: duckdb.DuckDBPyRelation) -> dict[str, dg.MetadataValue]:
+    """Row count and schema of a table in the warehouse."""
+    columns = [dg.TableColumn(name, str(kind)) for name, kind in zip(table.columns, table.types, strict=True)]
+    return {
+        "dagster/row_count": dg.MetadataValue.int(table.count("*").fetchall()[0][0]),
+        "dagster/column_schema": dg.MetadataValue.table_schema(dg.TableSchema(columns)),
+    }
 
 
 def rows(frame: pl.DataFrame, at_most: int = 20) -> dg.MetadataValue:
