@@ -11,7 +11,7 @@ import dagster as dg
 
 from pipelines.assets import features, forecasting, ingest, reports
 from pipelines.progress import StageProgress
-from pipelines.publishing import record_failure
+from pipelines.publishing.runs import record_failure
 from pipelines.settings import Settings, load
 from pipelines.site import Site
 

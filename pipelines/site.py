@@ -16,7 +16,7 @@ import dagster as dg
 
 from pipelines.frames import Frames
 from pipelines.progress import Silent, StageProgress
-from pipelines.publishing import Run
+from pipelines.publishing.runs import Run
 from pipelines.settings import Settings, cut, is_sample
 from pipelines.sources.errors import InputError
 from pipelines.warehouse import Warehouse

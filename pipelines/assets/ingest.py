@@ -9,7 +9,7 @@ import polars as pl
 
 from pipelines import checks, sources
 from pipelines.assets import metadata
-from pipelines.publishing import StagedRaw, publish_raw
+from pipelines.publishing.raw import StagedRaw, publish_raw
 from pipelines.site import Night, Site
 from reports.services import service_of
 

@@ -12,7 +12,8 @@ from pipelines.assets.forecasting import LIMITS, RISKS
 from pipelines.frames import forget_old
 from pipelines.history import series_of
 from pipelines.ledger import WarehouseLedger
-from pipelines.publishing import NIGHTLY_TABLES, StagedResults, newest_night, publish_results
+from pipelines.publishing.results import NIGHTLY_TABLES, StagedResults, publish_results
+from pipelines.publishing.runs import newest_night
 from pipelines.site import Night, Site
 from pipelines.trackers.publish import publish
 from reports.incident_page import charts, summary_markdown

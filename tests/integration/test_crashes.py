@@ -27,10 +27,10 @@ main()
 
 POINTS = [
     "pipelines.checks:run",  # staged, not checked
-    "pipelines.publishing:_publish_rejects",  # within the first commit
+    "pipelines.publishing.raw:_publish_rejects",  # within the first commit
     "pipelines.history:roll_up",  # after the first commit
     "pipelines.assets.forecasting:score_fleet",
-    "pipelines.publishing:_purge",  # within the second commit
+    "pipelines.publishing.results:_purge",  # within the second commit
     "pipelines.assets.reports:publish",  # after the second commit, no intent yet
     "pipelines.trackers.outbox:Outbox.publish",  # the intent is written, the tracker not called
     "pipelines.trackers.outbox:Outbox._index",  # the ticket is out, its key not recorded

@@ -10,15 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from features.hourly import rollup
-from pipelines.publishing import (
-    NIGHTLY_TABLES,
-    Run,
-    StagedRaw,
-    StagedResults,
-    publish_raw,
-    publish_results,
-    record_failure,
-)
+from pipelines.publishing.raw import StagedRaw, publish_raw
+from pipelines.publishing.results import NIGHTLY_TABLES, StagedResults, publish_results
+from pipelines.publishing.runs import Run, record_failure
 from pipelines.settings import Retention
 from pipelines.warehouse import Warehouse
 

@@ -1,0 +1,207 @@
+"""The first commit: what was ingested.
+
+Rules
+-----
+samples     the union of stored and staged; of two values at one second the larger stays, whichever came first.
+late        a sample older than the raw retention is taken only if its hour was never rolled up: an hour that is
+            published stays as it is once its samples are gone.
+expired     a sample older than the hourly retention is not taken.
+incidents   of two versions the one updated later stays; of two updated together, the greater by content.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import duckdb
+
+from pipelines.publishing.runs import Run, begin_run, newest_night
+from pipelines.publishing.sql import columns, one, parquet
+from pipelines.settings import Retention
+
+
+@dataclass(frozen=True)
+class StagedRaw:
+    """Parquet files of the first commit; several of a kind when there are several sources."""
+
+    series: Sequence[Path] = ()
+    samples: Sequence[Path] = ()
+    incidents: Sequence[Path] = ()
+    incident_events: Sequence[Path] = ()
+    rejects: Sequence[Path] = ()
+
+
+def publish_raw(con: duckdb.DuckDBPyConnection, staged: StagedRaw, run: Run, retention: Retention) -> dict[str, int]:
+    """The first commit: what was ingested.
+
+    Returns:
+        How many rows were new, corrected, late, expired...
+    """
+    counts: dict[str, int] = {}
+    if staged.series:
+        _publish_series(con, staged.series)
+    if staged.samples:
+        counts |= _publish_samples(con, staged.samples, run.as_of, retention)
+    if staged.incidents:
+        counts |= _publish_versions(con, "raw.incidents", staged.incidents, ["source", "incident_id"], "updated_at")
+    if staged.incident_events:
+        key = ["source", "incident_id", "event_no"]
+        counts |= _publish_versions(con, "raw.incident_events", staged.incident_events, key, "changed_at")
+    begin_run(con, run, counts)
+    _publish_rejects(con, staged.rejects, run)
+    return counts
+
+
+def _publish_series(con: duckdb.DuckDBPyConnection, files: Sequence[Path]) -> None:
+    con.execute(f"CREATE OR REPLACE TEMP TABLE staged_series AS {_distinct_series(files)}")
+    con.execute(
+        """
+        INSERT INTO raw.series
+        SELECT series_id, source, entity, metric, labels, unit, service
+        FROM staged_series ANTI JOIN raw.series USING (series_id)
+        ORDER BY series_id
+        """
+    )
+    con.execute(
+        """
+        UPDATE raw.series
+        SET unit = coalesce(s.unit, series.unit), service = s.service
+        FROM staged_series AS s
+        WHERE series.series_id = s.series_id
+          AND (series.unit IS DISTINCT FROM coalesce(s.unit, series.unit) OR series.service IS DISTINCT FROM s.service)
+        """
+    )
+
+
+def _distinct_series(files: Sequence[Path]) -> str:
+    """One row a series, should two sources deliver the same one: the first unit in order stays."""
+    return f"""
+        SELECT series_id, any_value(source) AS source, any_value(entity) AS entity, any_value(metric) AS metric,
+               any_value(labels) AS labels, min(unit) AS unit, min(service) AS service
+        FROM {parquet(files)}
+        GROUP BY series_id
+    """
+
+
+def _publish_samples(
+    con: duckdb.DuckDBPyConnection, files: Sequence[Path], as_of: datetime, retention: Retention
+) -> dict[str, int]:
+    raw_cut, hourly_cut = _cuts(con, as_of, retention)
+    con.execute(
+        f"""
+        CREATE OR REPLACE TEMP TABLE staged_samples AS
+        SELECT series_id, ts, {"max(value) AS value" if len(files) > 1 else "value"}
+        FROM {parquet(files)}
+        WHERE ts >= $hourly_cut
+        {"GROUP BY ALL" if len(files) > 1 else ""}
+        """,
+        {"hourly_cut": hourly_cut},
+    )
+    read = one(con, f"SELECT count(*) FROM {parquet(files)}")
+    taken = one(con, "SELECT count(*) FROM staged_samples")
+    late = _drop_late(con, raw_cut) if raw_cut else 0
+    con.execute(
+        """
+        CREATE OR REPLACE TEMP TABLE fresh AS
+        SELECT s.series_id, s.ts, s.value, r.value AS stored
+        FROM staged_samples AS s
+        LEFT JOIN raw.samples AS r ON r.series_id = s.series_id AND r.ts = s.ts
+        WHERE r.value IS NULL OR s.value > r.value
+        """
+    )
+    corrected = one(con, "SELECT count(stored) FROM fresh")
+    if corrected:
+        con.execute(
+            "DELETE FROM raw.samples USING fresh"
+            " WHERE samples.series_id = fresh.series_id AND samples.ts = fresh.ts AND fresh.stored IS NOT NULL"
+        )
+    con.execute("INSERT INTO raw.samples SELECT series_id, ts, value FROM fresh ORDER BY ts::DATE, series_id, ts")
+    con.execute(
+        """
+        INSERT INTO raw.pending_days
+        SELECT DISTINCT source, ts::DATE AS day FROM fresh JOIN raw.series USING (series_id)
+        EXCEPT SELECT source, day FROM raw.pending_days
+        ORDER BY ALL
+        """
+    )
+    new = one(con, "SELECT count(*) FROM fresh") - corrected
+    for table in ("staged_samples", "fresh"):
+        con.execute(f"DROP TABLE {table}")
+    return {
+        "samples_new": new,
+        "samples_corrected": corrected,
+        "samples_known": taken - late - new - corrected,
+        "samples_late": late,
+        "samples_expired": read - taken,
+    }
+
+
+def _cuts(con: duckdb.DuckDBPyConnection, as_of: datetime, retention: Retention) -> tuple[datetime | None, datetime]:
+    """Before which samples were already purged (None: never), and before which nothing is kept at all."""
+    purged = newest_night(con)
+    newest = max(as_of, purged) if purged else as_of
+    return (
+        purged - timedelta(days=retention.raw_days) if purged else None,
+        newest - timedelta(days=retention.hourly_days),
+    )
+
+
+def _drop_late(con: duckdb.DuckDBPyConnection, raw_cut: datetime) -> int:
+    before = one(con, "SELECT count(*) FROM staged_samples")
+    con.execute(
+        """
+        DELETE FROM staged_samples
+        USING features.hourly AS h
+        WHERE staged_samples.ts < $raw_cut
+          AND h.hour < $raw_cut
+          AND h.series_id = staged_samples.series_id
+          AND h.hour = date_trunc('hour', staged_samples.ts)
+        """,
+        {"raw_cut": raw_cut},
+    )
+    return before - one(con, "SELECT count(*) FROM staged_samples")
+
+
+def _publish_versions(
+    con: duckdb.DuckDBPyConnection, table: str, files: Sequence[Path], key: Sequence[str], version: str
+) -> dict[str, int]:
+    """Insert what is new; replace what is older than what is staged, by `version` and then by content."""
+    keys = ", ".join(key)
+    same = " AND ".join(f"s.{k} = t.{k}" for k in key)
+    newer = f"(s.{version} > t.{version} OR (s.{version} = t.{version} AND s::VARCHAR > t::VARCHAR))"
+    con.execute(
+        f"""
+        CREATE OR REPLACE TEMP TABLE staged_versions AS
+        SELECT s.* FROM (SELECT {columns(con, table)} FROM {parquet(files)}) AS s
+        QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY s.{version} DESC, s::VARCHAR DESC) = 1
+        """
+    )
+    con.execute(
+        f"""
+        CREATE OR REPLACE TEMP TABLE outdated AS
+        SELECT {", ".join(f"t.{k}" for k in key)} FROM {table} AS t JOIN staged_versions AS s ON {same} WHERE {newer}
+        """
+    )
+    new = one(con, f"SELECT count(*) FROM staged_versions ANTI JOIN {table} USING ({keys})")
+    con.execute(f"DELETE FROM {table} AS t USING outdated AS s WHERE {same}")
+    con.execute(f"INSERT INTO {table} SELECT * FROM staged_versions ANTI JOIN {table} USING ({keys}) ORDER BY {keys}")
+    name = table.removeprefix("raw.")
+    return {f"{name}_new": new, f"{name}_changed": one(con, "SELECT count(*) FROM outdated")}
+
+
+def _publish_rejects(con: duckdb.DuckDBPyConnection, files: Sequence[Path], run: Run) -> None:
+    """What was refused, numbered over all files of the run."""
+    if files:
+        con.execute(
+            f"""
+            INSERT INTO raw.rejects
+            SELECT $run_id, row_number() OVER (ORDER BY source, file, file_row, reason, detail),
+                   source, file, file_row, reason, detail
+            FROM {parquet(files)}
+            ORDER BY ALL
+            """,
+            {"run_id": run.run_id},
+        )

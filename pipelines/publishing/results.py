@@ -1,0 +1,131 @@
+"""The second commit: what was concluded.
+
+Results of a night replace that night's rows whole, so a re-run leaves no trace of the run before; hours and limits are
+replaced by their keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import duckdb
+
+from pipelines.publishing.runs import Run, finish_run, newest_night
+from pipelines.publishing.sql import columns, parquet
+from pipelines.settings import Retention
+
+NIGHTLY_TABLES = (
+    "features.profiles",
+    "forecasting.forecasts",
+    "forecasting.risks",
+    "forecasting.models",
+    "forecasting.failures",
+    "reports.ticket_events",
+    "reports.incident_trends",
+)
+"""Tables whose rows belong to one night; staged frames carry the same names."""
+
+
+@dataclass(frozen=True)
+class StagedResults:
+    """Parquet files of the second commit."""
+
+    hourly: Path
+    rolled_days: Path
+    limits: Path
+    nightly: Mapping[str, Path]
+    """Table -> frame, for each of NIGHTLY_TABLES."""
+
+
+def publish_results(
+    con: duckdb.DuckDBPyConnection,
+    staged: StagedResults,
+    run: Run,
+    retention: Retention,
+    counts: Mapping[str, object],
+) -> list[datetime]:
+    """The second commit: what was concluded.
+
+    Returns:
+        Later nights that this one made stale: their tickets were folded from what this night said before.
+    """
+    _replace_by_key(con, "features.hourly", staged.hourly, ["series_id", "hour"])
+    _publish_limits(con, staged.limits)
+    con.execute(
+        "DELETE FROM raw.pending_days AS p USING"
+        f" {parquet([staged.rolled_days])} AS r WHERE p.source = r.source AND p.day = r.day"
+    )
+    differs = _differs(con, staged.nightly["reports.ticket_events"], run.as_of)
+    for table in NIGHTLY_TABLES:
+        con.execute(f"DELETE FROM {table} WHERE as_of = $as_of", {"as_of": run.as_of})
+        con.execute(
+            f"INSERT INTO {table} SELECT {columns(con, table)} FROM {parquet([staged.nightly[table]])} ORDER BY ALL"
+        )
+    stale = _mark_stale(con, run.as_of) if differs else []
+    newest = newest_night(con)
+    if newest is None or run.as_of >= newest:
+        _purge(con, run.as_of, retention)
+    finish_run(con, run, counts)
+    return stale
+
+
+def _publish_limits(con: duckdb.DuckDBPyConnection, frame: Path) -> None:
+    """A limit gets a new row only when it changes: what already holds since earlier is not said again every night."""
+    fresh = f"(SELECT {columns(con, 'forecasting.limits')} FROM {parquet([frame])})"
+    con.execute(
+        f"""
+        DELETE FROM forecasting.limits AS t USING {fresh} AS s
+        WHERE t.series_id = s.series_id AND t.limit_name = s.limit_name AND t.valid_from = s.valid_from
+        """
+    )
+    con.execute(
+        f"""
+        INSERT INTO forecasting.limits
+        SELECT s.*
+        FROM {fresh} AS s
+        ASOF LEFT JOIN forecasting.limits AS t
+          ON s.series_id = t.series_id AND s.limit_name = t.limit_name AND s.valid_from >= t.valid_from
+        WHERE (t.value, t.signal, t.direction, t.lasts_h) IS DISTINCT FROM (s.value, s.signal, s.direction, s.lasts_h)
+        ORDER BY s.series_id, s.limit_name, s.valid_from
+        """
+    )
+
+
+def _differs(con: duckdb.DuckDBPyConnection, frame: Path, as_of: datetime) -> bool:
+    told = columns(con, "reports.ticket_events")
+    stored = f"SELECT {told} FROM reports.ticket_events WHERE as_of = $as_of"
+    fresh = f"SELECT {told} FROM {parquet([frame])}"
+    query = f"SELECT count(*) FROM (({stored} EXCEPT {fresh}) UNION ALL ({fresh} EXCEPT {stored}))"
+    return con.execute(query, {"as_of": as_of}).fetchall()[0][0] > 0
+
+
+def _mark_stale(con: duckdb.DuckDBPyConnection, as_of: datetime) -> list[datetime]:
+    con.execute(
+        "UPDATE main.runs SET status = 'stale', note = $note WHERE as_of > $as_of AND status IN ('done', 'stale')",
+        {"as_of": as_of, "note": f"the night of {as_of:%Y-%m-%d %H:%M} UTC was run again with other tickets"},
+    )
+    later = "SELECT DISTINCT as_of FROM main.runs WHERE as_of > $as_of AND status = 'stale' ORDER BY as_of"
+    return [row[0] for row in con.execute(later, {"as_of": as_of}).fetchall()]
+
+
+def _purge(con: duckdb.DuckDBPyConnection, as_of: datetime, retention: Retention) -> None:
+    for table, column, days in (
+        ("raw.samples", "ts", retention.raw_days),
+        ("features.hourly", "hour", retention.hourly_days),
+        ("forecasting.forecasts", "as_of", retention.forecast_days),
+    ):
+        con.execute(f"DELETE FROM {table} WHERE {column} < $cut", {"cut": as_of - timedelta(days=days)})
+    con.execute(
+        "DELETE FROM raw.rejects WHERE run_id IN (SELECT run_id FROM main.runs WHERE as_of < $cut)",
+        {"cut": as_of - timedelta(days=retention.raw_days)},
+    )
+
+
+def _replace_by_key(con: duckdb.DuckDBPyConnection, table: str, frame: Path, key: Sequence[str]) -> None:
+    fresh = parquet([frame])
+    same = " AND ".join(f"t.{k} = s.{k}" for k in key)
+    con.execute(f"DELETE FROM {table} AS t USING (SELECT {', '.join(key)} FROM {fresh}) AS s WHERE {same}")
+    con.execute(f"INSERT INTO {table} SELECT {columns(con, table)} FROM {fresh} ORDER BY {', '.join(key)}")
