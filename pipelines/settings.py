@@ -130,6 +130,13 @@ class Tickets(Options):
     policy: TicketPolicy = TicketPolicy()
     trackers: list[Outbox] = Field(default_factory=lambda: [Outbox()])
 
+    @model_validator(mode="after")
+    def _named_once(self) -> Tickets:
+        names = [tracker.name for tracker in self.trackers]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"two trackers are called {twice[0]!r}; give each its own name")
+        return self
+
 
 class Calendar(Options):
     time_zone: Zone = Field(default="UTC", description="the schedule's zone; a night is cut at its midnight")
@@ -187,6 +194,15 @@ class Settings(Options):
     def root(self) -> Path:
         return self.path(self.storage.root)
 
+    def folder_of(self, outbox: Outbox) -> Path:
+        """Where an outbox puts its files."""
+        return self.path(outbox.folder) if outbox.folder else self.root / "tickets"
+
+    @property
+    def tickets_folder(self) -> Path | None:
+        """Where people find tickets as files: the folder of the first outbox, if there is one."""
+        return next((self.folder_of(tracker) for tracker in self.tickets.trackers), None)
+
     @property
     def zone(self) -> ZoneInfo:
         return ZoneInfo(self.calendar.time_zone)
@@ -228,6 +244,32 @@ def _explain(error: ValidationError) -> str:
     return f"{key or 'settings'}: {said}{rest}"
 
 
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+class _Yaml(yaml.SafeLoader):
+    """Safe YAML in which a value that is not of its kind, such as the date 2024-13-45, is a fault with a line."""
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, LookupError, AttributeError) as error:  # PyYAML lets out whatever int, date and re raise
+            kind = node.tag.rpartition(":")[2]
+            said = f"{str(node.value)[:40]!r} is no {kind} ({error}); correct it, or quote it if it is text"
+            raise yaml.constructor.ConstructorError(problem=said, problem_mark=node.start_mark) from error
+
+
+def _explain_yaml(error: yaml.YAMLError, text: str) -> str:
+    """Where and what: ' line 3: not valid YAML: ...'."""
+    if isinstance(error, yaml.reader.ReaderError):
+        line = text.count("\n", 0, error.position) + 1
+        return f" line {line}: not valid YAML: the character {chr(error.character)!r} is not allowed; remove it"
+    mark = getattr(error, "problem_mark", None)
+    where = f" line {mark.line + 1}" if mark else ""
+    return f"{where}: not valid YAML: {getattr(error, 'problem', None) or error}"
+
+
 def parse(text: str, folder: Path, name: str = "settings") -> Settings:
     """Read settings from YAML text.
 
@@ -235,19 +277,18 @@ def parse(text: str, folder: Path, name: str = "settings") -> Settings:
         SettingsError: one line that names file, key and mend.
     """
     try:
-        content = yaml.safe_load(text) or {}
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f" line {mark.line + 1}" if mark else ""
-        raise SettingsError(f"{name}{where}: not valid YAML: {getattr(error, 'problem', error)}") from error
-    if not isinstance(content, dict):
-        raise SettingsError(f"{name}: expected a mapping with keys such as sources and signals")
-    try:
+        content = yaml.load(text, _Yaml) or {}  # noqa: S506 - it is a SafeLoader
+        if not isinstance(content, dict):
+            raise SettingsError("expected a mapping with keys such as sources and signals")
         settings = Settings.model_validate(_fill(content, ""))
+    except yaml.YAMLError as error:
+        raise SettingsError(_one_line(name + _explain_yaml(error, text))) from error
+    except RecursionError as error:
+        raise SettingsError(f"{name}: nested too deeply, or an alias within its own anchor; write it out") from error
     except ValidationError as error:
-        raise SettingsError(f"{name}: {_explain(error)}") from error
+        raise SettingsError(_one_line(f"{name}: {_explain(error)}")) from error
     except SettingsError as error:
-        raise SettingsError(f"{name}: {error}") from error
+        raise SettingsError(_one_line(f"{name}: {error}")) from error
     settings._folder = folder
     return settings
 

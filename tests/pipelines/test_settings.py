@@ -33,6 +33,15 @@ def test_the_committed_schema_has_not_drifted():
         ("services: [{name: 'a b', entities: ['*']}]", r"services\[0\]\.name: 'a b' must be"),
         ("storage: {memory_limit: lots}", r"storage\.memory_limit: "),
         ("a: [", r"f\.yaml line 1: not valid YAML"),
+        ("version: 1\ncalendar: {first_night: 2024-13-45}", r"f\.yaml line 2: not valid YAML: '2024-13-45' .*month"),
+        ("version: 1\nservices: [{name: 0x_}]", r"f\.yaml line 2: not valid YAML: '0x_' "),
+        ("version: !!bool maybe", r"f\.yaml line 1: not valid YAML: 'maybe' "),
+        ("version: 1\nstorage: {root: a\x01b}", r"f\.yaml line 2: not valid YAML: .*'\\x01'"),
+        ("a: {b: !secret c}", r"f\.yaml line 1: not valid YAML: .*!secret"),
+        ("[" * 3000, r"f\.yaml: nested too deeply"),
+        ("services: &a [*a]", r"f\.yaml: nested too deeply"),
+        ('"a\\nb": 1', r"f\.yaml: a b: unknown key"),
+        ("tickets: {trackers: [{}, {name: b}, {}]}", r"tickets: two trackers are called 'outbox'; give each"),
         ("- 1", r"f\.yaml: expected a mapping"),
     ],
 )
@@ -51,6 +60,19 @@ def test_strings_are_filled_from_the_environment(monkeypatch):
 def test_paths_are_relative_to_the_settings_file(tmp_path: Path):
     (tmp_path / "f.yaml").write_text("storage: {root: out}")
     assert load(tmp_path / "f.yaml").root == tmp_path / "out"
+
+
+@pytest.mark.parametrize(
+    ("trackers", "folder"),
+    [
+        ("[]", None),
+        ("[{type: outbox}]", HERE / "run" / "tickets"),
+        ("[{type: outbox, folder: mail/out}, {name: second}]", HERE / "mail" / "out"),
+        ("[{type: outbox, folder: /srv/t}]", Path("/srv/t")),
+    ],
+)
+def test_tickets_are_looked_for_in_the_first_outbox(trackers: str, folder: Path | None):
+    assert parse(f"tickets: {{trackers: {trackers}}}", HERE).tickets_folder == folder
 
 
 @pytest.mark.parametrize("content", [None, b"\xff\xfe\x00"])
