@@ -11,6 +11,9 @@ staged      the rest. Stamps after as_of stay: the as-of view takes them away.
 
 For events likewise: rejected (no id, no time, unreadable, of the future, an event number twice in a file), superseded,
 and unknown: of an incident that is not staged.
+
+Events that their files do not number are numbered by their content, so that one event has one number in every export,
+whatever else an export holds; see `_NUMBER_OF_CONTENT`.
 """
 
 from __future__ import annotations
@@ -20,9 +23,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import get_args
 
 import duckdb
 
+from features.incident_states import BEGINNINGS as STATE_BEGINNINGS
+from features.incident_states import WORDS
+from features.incident_states import Kind as StateKind
 from pipelines.settings import IncidentFiles, Settings
 from pipelines.sources import times
 from pipelines.sources.columns import Kind, Part
@@ -236,6 +243,43 @@ def _incidents(source: IncidentFiles) -> Recipe:
 
 # -------------------------------------------------------------------------------------------------------------- events
 
+STATE_KINDS: tuple[StateKind, ...] = get_args(StateKind)  # in the order of an incident's life
+
+
+def stage_of_life(state: str) -> str:
+    """SQL for how far on in its life an incident is in a state: 1 is new, 6 cancelled, 0 a word that is not known.
+
+    The same as the place of ``features.incident_states.kind_of`` among `STATE_KINDS`, in DuckDB: states are as many as
+    hostile files make them, so they are not held in Python.
+    """
+    plain = rf"trim(regexp_replace(lower({state}), '[_\-/.\s]+', ' ', 'g'))"
+    words = (
+        f"WHEN {plain} IN ({', '.join(literal(word) for word in WORDS if WORDS[word] == kind)}) THEN {stage}"
+        for stage, kind in enumerate(STATE_KINDS, start=1)
+    )
+    beginnings = (
+        f"WHEN starts_with({plain}, {literal(beginning)}) THEN {STATE_KINDS.index(kind) + 1}"
+        for beginning, kind in STATE_BEGINNINGS
+    )
+    return f"CASE {' '.join(words)} {' '.join(beginnings)} ELSE 0 END"
+
+
+def _fingerprint(*columns: str) -> str:
+    """SQL for 28 bits of a hash of texts that may be missing: MD5, since DuckDB's own hash may change with a version.
+
+    The texts are hashed one by one first, so that none can reach into the next.
+    """
+    texts = ", ".join(f"coalesce(md5({column}::VARCHAR), '-')" for column in columns)
+    return f"('0x' || left(md5(concat_ws(' ', {texts})), 7))::INTEGER"
+
+
+# The stage of life in the 3 upper bits keeps events of one time in order: many trackers log to the minute, and work told
+# after its resolution would look like a reopening. The 28 lower bits tell an incident's events apart.
+# Warehouses keep these numbers: what changes them, a word's kind too, brings events in again beside the old ones.
+_NUMBER_OF_CONTENT = (
+    f"{stage_of_life('state')} * {1 << 28} + {_fingerprint('epoch_us(changed_at)', 'state', 'team', 'assignee')}"
+)
+
 _EVENTS = Recipe(
     # An event without a source is of the incident with its id; the first source in order, should there be several.
     rows="""
@@ -254,10 +298,7 @@ _EVENTS = Recipe(
     columns={
         "source": "incident_source",
         "incident_id": "incident_id",
-        # Where the files do not number events, their times do.
-        "event_no": """coalesce(event_no, dense_rank() OVER (
-            PARTITION BY incident_source, incident_id ORDER BY changed_at, state, team, assignee
-        ))::INTEGER""",
+        "event_no": f"coalesce(event_no, {_NUMBER_OF_CONTENT})::INTEGER",
         "changed_at": "changed_at",
         "state": "state",
         "team": "team",

@@ -9,7 +9,9 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as trying
 from hypothesis import strategies as st
 
+from features.incident_states import BEGINNINGS, WORDS, kind_of
 from pipelines.sources.errors import InputError
+from pipelines.sources.incident_files import STATE_KINDS, stage_of_life
 from pipelines.warehouse import migrations
 
 CREATED = datetime(2026, 2, 1, 9)
@@ -227,11 +229,75 @@ def test_events_without_a_source_are_of_the_incident_with_their_id(stage_inciden
     assert staged.events.select("source", "incident_id").rows() == [("jira", "INC2"), ("snow", "INC1")]
 
 
-def test_events_without_numbers_are_numbered_by_time(stage_incidents):
-    rows = [event(1, later(hours=h), state=s) for h, s in ((3, "c"), (1, "a"), (2, "b"), (1, "a"))]
+def numbered(stage_incidents, *rows: dict) -> dict[tuple, int]:
+    """Events without numbers, as one export: their content -> the number that they get."""
     staged = stage_incidents({"x.csv": csv(incident(1))}, events={"e.csv": csv(*rows)})
-    assert staged.events.select("event_no", "state").rows() == [(1, "a"), (2, "b"), (3, "c")]
+    assert staged.counts.rejected == {}
+    content = staged.events.select("changed_at", "state", "team", "assignee").rows()
+    assert len(content) == len(rows)
+    return dict(zip(content, staged.events["event_no"], strict=True))
+
+
+def test_an_event_without_a_number_has_the_same_one_in_every_export(stage_incidents):
+    early, common, new = (event(1, later(hours=h), state="Active", team=t) for h, t in ((1, "a"), (2, "b"), (3, "b")))
+    of_common = (CREATED + timedelta(hours=2), "Active", "b", None)
+    first = numbered(stage_incidents, common)
+    only_newer = numbered(stage_incidents, common, new)
+    late_arrival = numbered(stage_incidents, new, early, common)
+    assert first[of_common] == only_newer[of_common] == late_arrival[of_common]
+    assert only_newer.items() <= late_arrival.items()
+    assert len(set(late_arrival.values())) == 3
+
+
+def test_the_number_of_an_event_never_changes(stage_incidents):
+    """Warehouses keep these numbers: should this fail, every event that they hold would come in again."""
+    rows = [
+        event(1, later(hours=1), state="New", team="a", assignee="x"),
+        event(1, later(hours=2), state="Resolved"),
+        event(1, later(hours=3)),
+    ]
+    assert sorted(numbered(stage_incidents, *rows).values()) == [254_716_758, 372_601_335, 1_301_758_617]
+
+
+PARTS = [
+    {},
+    {"state": "a"},
+    {"team": "a"},
+    {"assignee": "a"},
+    {"state": "a", "team": "a"},
+    {"state": "-"},
+    {"team": "-"},
+]
+
+
+def test_events_of_one_second_have_numbers_of_their_own_that_fit_the_warehouse(stage_incidents):
+    numbers = numbered(stage_incidents, *(event(1, later(hours=1), **parts) for parts in PARTS)).values()
+    assert len(set(numbers)) == len(PARTS)
+    assert all(0 <= number < 2**31 for number in numbers)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_events_of_one_second_are_in_the_order_of_an_incidents_life(stage_incidents, order):
+    life = ["Escalating", "New", "In_Progress", "Awaiting Vendor", "Resolved", "Closed Complete", "Cancelled"]
+    rows = [event(1, later(hours=1), state=state, team=team) for state in life[::order] for team in "abc"]
+    numbers = numbered(stage_incidents, *rows)
+    found = [state for (_, state, *_), _ in sorted(numbers.items(), key=lambda item: item[1])]
+    assert found == [state for state in life for _ in "abc"]
+
+
+@pytest.mark.parametrize("word", [*WORDS, *(beginning + "x" for beginning, _ in BEGINNINGS), "?", "  ON__hold/x ", ""])
+def test_the_stage_of_a_state_is_that_of_its_kind(con, word):
+    kind = kind_of(word)
+    query = f"SELECT {stage_of_life('state')} FROM (SELECT $state AS state)"
+    assert con.execute(query, {"state": word}).fetchall() == [(STATE_KINDS.index(kind) + 1 if kind else 0,)]
+
+
+def test_an_event_twice_in_a_file_is_refused_and_in_another_file_superseded(stage_incidents):
+    rows = [event(1, later(hours=h), state=s) for h, s in ((3, "c"), (1, "a"), (2, "b"), (1, "a"))]
+    staged = stage_incidents({"x.csv": csv(incident(1))}, events={"a.csv": csv(*rows), "b.csv": csv(*rows[:2])})
+    assert sorted(staged.events["state"]) == ["a", "b", "c"]
     assert staged.reasons() == [(4, "duplicate event")]
+    assert staged.counts.event_counts.superseded == 2
 
 
 def test_events_are_numbered_in_every_file_or_in_none(stage_incidents):
