@@ -273,7 +273,7 @@ def _fingerprint(*columns: str) -> str:
     return f"('0x' || left(md5(concat_ws(' ', {texts})), 7))::INTEGER"
 
 
-# The stage of life in the 3 upper bits keeps events of one time in order: many trackers log to the minute, and work told
+# The stage of life in the 3 upper bits keeps events of one time in order: many trackers log to the minute, and work
 # after its resolution would look like a reopening. The 28 lower bits tell an incident's events apart.
 # Warehouses keep these numbers: what changes them, a word's kind too, brings events in again beside the old ones.
 _NUMBER_OF_CONTENT = (
