@@ -15,12 +15,13 @@ from functools import partial
 
 import polars as pl
 
+from features.profiles import SCHEMA as PROFILES
 from forecasting.abstention import ABSTAINED
 from forecasting.batch import Batch, Scored
 from forecasting.mapper import Mapper
 from forecasting.options import ForecastingOptions
 from forecasting.scoring import contest_batch, score_batch
-from forecasting.tables import MODELS
+from forecasting.tables import BACKTESTS, FAILURES, FORECASTS, MODELS, RISKS
 from forecasting.tournament import candidates
 
 CONTEST_CHUNK = 4  # series a task: Prophet takes a second for each
@@ -49,7 +50,7 @@ def score_fleet(
     """Profile every series, and score every one that has a limit.
 
     Args:
-        batches: at least one, all of one as_of; taken as they are needed.
+        batches: of one as_of; taken as they are needed.
         mapper: who does the work (``forecasting.mapper``).
     """
     first: list[Scored] = []
@@ -60,7 +61,17 @@ def score_fleet(
     for scored in mapper.map(partial(contest_batch, options=options), _draw(first, options.prophet_series)):
         second.append(scored)
         progress("prophet", scored.backtests["series_id"].n_unique())
-    return _together(first, second)
+    return _together([EMPTY, *first], second)
+
+
+EMPTY = Scored(
+    profiles=PROFILES.to_frame(),
+    risks=pl.DataFrame(schema=RISKS),
+    forecasts=pl.DataFrame(schema=FORECASTS),
+    backtests=pl.DataFrame(schema=BACKTESTS),
+    failures=pl.DataFrame(schema=FAILURES),
+)
+"""What is said about no series: a site may have incidents alone."""
 
 
 def _draw(scored: Sequence[Scored], places: int) -> list[Batch]:

@@ -29,8 +29,8 @@ class Rule:
 METRICS = (
     Rule(
         "one_value_a_second",
-        "A series has one value at one second.",
-        "SELECT series_id, ts, count(*) AS n FROM samples GROUP BY ALL HAVING n > 1",
+        "A source has one value of a series at one second; of two sources the larger is published.",
+        "SELECT series_id, ts, count(*) AS n FROM samples GROUP BY filename, series_id, ts HAVING n > 1",
     ),
     Rule("finite_values", "No sample is NaN or infinite.", "FROM samples WHERE value IS NULL OR NOT isfinite(value)"),
     Rule("before_as_of", "No sample lies at or after the night's cut.", "FROM samples WHERE ts >= $as_of"),
@@ -45,8 +45,8 @@ METRICS = (
 INCIDENTS = (
     Rule(
         "one_row_an_incident",
-        "An incident is staged once.",
-        "SELECT source, incident_id, count(*) AS n FROM incidents GROUP BY ALL HAVING n > 1",
+        "A source has an incident once; of two sources the newer version is published.",
+        "SELECT source, incident_id, count(*) AS n FROM incidents GROUP BY filename, source, incident_id HAVING n > 1",
     ),
     Rule("created_before_as_of", "No incident was created at or after the night's cut.",
          "SELECT source, incident_id, created_at FROM incidents WHERE created_at >= $as_of"),
@@ -150,7 +150,7 @@ def run(
         return [dg.AssetCheckResult(check_name=rule.name, asset_key=dg.AssetKey(asset), passed=True) for rule in rules]
     for name, paths in frames.items():
         files = ", ".join(quoted(path) for path in paths)
-        con.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS FROM read_parquet([{files}])")
+        con.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS FROM read_parquet([{files}], filename = true)")
     return [_check(con, rule, asset, as_of) for rule in rules]
 
 

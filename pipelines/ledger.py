@@ -37,18 +37,21 @@ class WarehouseLedger:
         )
         self._con.execute(
             "INSERT INTO reports.publications VALUES"
-            " ($tracker, $ticket_id, $as_of, $event_no, $state, $key, $error, $now)",
-            row | {"state": state, "key": key, "error": error, "now": datetime.now(UTC).replace(tzinfo=None)},
+            " ($tracker, $ticket_id, $as_of, $event_no, $state, $digest, $key, $error, $now)",
+            row
+            | {"state": state, "digest": event.digest, "key": key, "error": error}
+            | {"now": datetime.now(UTC).replace(tzinfo=None)},
         )
         self._con.execute("COMMIT")
 
     def is_done(self, tracker: str, event: PendingEvent) -> bool:
         found = self._rows(
-            "as_of = $as_of AND event_no = $event_no AND state = 'done'",
+            "as_of = $as_of AND event_no = $event_no AND digest = $digest AND state = 'done'",
             tracker,
             event.document.ticket_id,
             as_of=event.as_of,
             event_no=event.event_no,
+            digest=event.digest,
         )
         return bool(found)
 

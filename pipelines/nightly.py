@@ -59,7 +59,7 @@ def run_night(settings: Settings, night: date, console: Console) -> Outcome:
                 bury(instance, settings)
                 _execute(build_defs(settings, bars), night, instance, settings)
         except (OSError, SQLAlchemyError) as error:  # of Dagster's own history: its disk is full, its file damaged
-            raise RunFailedError(f"Dagster's history under {os.environ['DAGSTER_HOME']}: {_one_line(error)}") from error
+            raise RunFailedError(f"Dagster's history under {dagster_home(settings)}: {_one_line(error)}") from error
         return _outcome(site, cut(night, settings.zone), bars.seconds)
 
 
@@ -70,7 +70,9 @@ def _outcome(site: Site, as_of: datetime, seconds: dict[str, float]) -> Outcome:
             "SELECT as_of FROM main.runs WHERE as_of > $as_of AND status = 'stale' ORDER BY as_of", {"as_of": as_of}
         ).fetchall()
         unreached = con.execute(
-            "SELECT ticket_id, error FROM reports.publications WHERE state = 'failed' ORDER BY ALL"
+            "SELECT ticket_id, error FROM reports.publications WHERE state = 'failed'"
+            " QUALIFY row_number() OVER (PARTITION BY tracker, ticket_id ORDER BY as_of DESC, event_no DESC) = 1"
+            " ORDER BY ALL"
         ).fetchall()
     return Outcome(json.loads(counts[0][0]), seconds, [row[0] for row in stale], unreached)
 
@@ -103,6 +105,13 @@ def bury(instance: dg.DagsterInstance, settings: Settings) -> None:
 
 def _why(result: dg.ExecuteInProcessResult) -> str:
     """The first failure in one line; its traceback is in Dagster's history."""
+    for event in result.filter_events(lambda each: each.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION):
+        check = event.asset_check_evaluation_data
+        if not check.passed:
+            first = check.metadata["first"].value if "first" in check.metadata else ""
+            return (
+                f"{check.asset_key.to_user_string()} fails its check {check.check_name}, nothing was published: {first}"
+            )
     for event in result.filter_events(lambda each: each.is_step_failure):
         error = event.step_failure_data.error
         while error and error.cause:
@@ -116,9 +125,14 @@ def _one_line(error: object) -> str:
     return " ".join(str(error).split())
 
 
+def dagster_home(settings: Settings) -> Path:
+    """``$DAGSTER_HOME``, else a folder under the storage root; absolute, as Dagster wants it."""
+    return Path(os.environ.get("DAGSTER_HOME") or settings.root / "dagster").absolute()
+
+
 def instance_of(settings: Settings) -> dg.DagsterInstance:
-    """Dagster's history: ``$DAGSTER_HOME``, else a folder under the storage root, made from the template."""
-    home = Path(os.environ.get("DAGSTER_HOME") or settings.root / "dagster")
+    """Dagster's history, made from the template where there is none yet."""
+    home = dagster_home(settings)
     home.mkdir(parents=True, exist_ok=True)
     if not (home / "dagster.yaml").exists():
         shutil.copyfile(TEMPLATE, home / "dagster.yaml")

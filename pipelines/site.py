@@ -38,7 +38,7 @@ class Site:
 
     def night(self, context: dg.AssetExecutionContext) -> Night:
         """The night that an asset is materialized for."""
-        return self.night_of_run(context.instance, context.run_id)
+        return self.night_of_run(context.instance, context.run.run_id)
 
     def night_of_run(self, instance: dg.DagsterInstance, run_id: str) -> Night:
         """The night that a Dagster run is about: its partition, begun when the run was created."""

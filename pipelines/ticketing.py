@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from hashlib import blake2b
 
 import duckdb
 import polars as pl
@@ -23,8 +24,9 @@ from pipelines.trackers.publish import PendingEvent
 from reports.services import service_of
 from reports.ticket_chart import chart_of, draw
 from reports.ticket_events import TicketEvent, histories
-from reports.ticket_text import TicketContext, markdown, record, title
+from reports.ticket_text import TicketContext, markdown, record, title, withdrawn
 
+WITHDRAWN = "withdrawn"
 CHART_DAYS = 42
 """More than any chart shows, so that the chart decides."""
 
@@ -40,19 +42,45 @@ def _tracker(options: OutboxSettings, settings: Settings) -> Tracker:
 
 
 def pending(con: duckdb.DuckDBPyConnection, settings: Settings, names: Sequence[str]) -> list[PendingEvent]:
-    """The newest event of every ticket that is not known to have reached all of the trackers `names`."""
-    events = con.sql("FROM reports.ticket_events").pl()
-    arrived = con.sql("SELECT tracker, ticket_id, as_of, event_no FROM reports.publications WHERE state = 'done'")
-    done = set(arrived.fetchall())
-    wanting = {
-        ticket_id: history
-        for ticket_id, history in histories(events).items()
-        if any((name, ticket_id, history[-1].as_of, history[-1].event_no) not in done for name in names)
-    }
-    return [
-        PendingEvent(history[-1].as_of, history[-1].event_no, document(con, settings, history))
-        for history in wanting.values()
-    ]
+    """What the trackers `names` have yet to be told.
+
+    That is the newest event of every ticket that did not reach all of them as it is told now, and the withdrawal of
+    every ticket that they were told of and that is no more: its night was run again and does not open it any longer.
+    """
+    told = histories(con.sql("FROM reports.ticket_events").pl())
+    arrived = con.sql(
+        "SELECT tracker, ticket_id, as_of, event_no, digest FROM reports.publications WHERE state = 'done' ORDER BY ALL"
+    ).fetchall()
+    done = {(tracker, ticket_id, digest) for tracker, ticket_id, _as_of, _event_no, digest in arrived}
+    found = []
+    for ticket_id, history in told.items():
+        event, digest = history[-1], digest_of(history)
+        if any((name, ticket_id, digest) not in done for name in names):
+            found.append(PendingEvent(event.as_of, event.event_no, document(con, settings, history), digest))
+    for tracker, ticket_id, as_of, event_no, digest in arrived:
+        if tracker in names and ticket_id not in told and digest != WITHDRAWN:
+            found.append(PendingEvent(as_of, event_no, withdrawal(ticket_id), WITHDRAWN))
+    return found
+
+
+def digest_of(history: Sequence[TicketEvent]) -> str:
+    """A digest of everything that a ticket's events tell."""
+    return blake2b(repr(list(history)).encode(), digest_size=16).hexdigest()
+
+
+def withdrawal(ticket_id: str) -> TicketDocument:
+    """The end of a ticket that should not have been opened."""
+    fingerprint, _, _ = ticket_id.partition("-")
+    told = {"ticket_id": ticket_id, "fingerprint": fingerprint, "status": "resolved", "event": WITHDRAWN}
+    return TicketDocument(
+        ticket_id=ticket_id,
+        fingerprint=fingerprint,
+        status="resolved",
+        title=f"{ticket_id}: withdrawn",
+        markdown=withdrawn(ticket_id),
+        png=None,
+        payload=told | {"title": f"{ticket_id}: withdrawn"},
+    )
 
 
 def document(con: duckdb.DuckDBPyConnection, settings: Settings, history: Sequence[TicketEvent]) -> TicketDocument:

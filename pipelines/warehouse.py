@@ -98,7 +98,7 @@ class Warehouse:
                 con = duckdb.connect(self.path, read_only=read_only)
                 break
             except duckdb.IOException as error:
-                if "lock" not in str(error) or time.monotonic() >= deadline:
+                if not _is_locked(error) or time.monotonic() >= deadline:
                     raise self._explained(error) from error
                 time.sleep(0.25)
             except duckdb.Error as error:
@@ -124,7 +124,7 @@ class Warehouse:
 
     def _explained(self, error: duckdb.Error) -> WarehouseError:
         said = str(error).splitlines()[0]
-        if "lock" in said:
+        if _is_locked(error):
             holder = re.search(r"PID (\d+)", str(error))
             who = f"process {holder[1]}" if holder else "another process"
             return WarehouseError(
@@ -199,6 +199,10 @@ class Warehouse:
             con.execute("DETACH snap")
             con.execute("DETACH w")
         return fresh.replace(self.snapshot_path)
+
+
+def _is_locked(error: duckdb.Error) -> bool:
+    return "Could not set lock" in str(error) or "Conflicting lock" in str(error)
 
 
 def migrations() -> dict[int, Path]:

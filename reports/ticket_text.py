@@ -151,6 +151,14 @@ def markdown(history: Sequence[TicketEvent], context: TicketContext, chart: str 
     return plain_spaces("\n\n".join(part for part in parts if part) + "\n")
 
 
+def withdrawn(ticket_id: str) -> str:
+    """What stands in the place of a ticket whose night was run again and opens it no longer."""
+    return (
+        "# Withdrawn\n\nThe night that opened this ticket was run again, with other data or settings, and opens it no "
+        f"longer. Nothing is left to do.\n\n`{marker(ticket_id)}`\n"
+    )
+
+
 def _resolution(event: TicketEvent, context: TicketContext) -> str:
     night = format_local(event.as_of, context.zone)
     return f"> **Resolved as of {night}: {event.reason}.** {RESOLUTIONS[event.reason]}"

@@ -127,7 +127,7 @@ def _write(night: Night, found: Scores) -> dict[str, Path]:
 
 
 def _most_probable(risks: pl.DataFrame, watched: pl.DataFrame) -> pl.DataFrame:
-    longest = risks.filter((pl.col("horizon_h") == risks["horizon_h"].max()) & (pl.col("state") == "scored"))
+    longest = risks.filter((pl.col("horizon_h") == pl.col("horizon_h").max()) & (pl.col("state") == "scored"))
     named = longest.join(watched.select("series_id", "entity", "metric"), on="series_id")
     return named.sort("p", "series_id", descending=[True, False]).select(
         "entity", "metric", "limit_name", "limit_value", "p", "eta_p50", "model"

@@ -54,7 +54,7 @@ def staged_metrics(context: dg.AssetExecutionContext, site: dg.ResourceParam[Sit
                 samples_staged=staged.staged,
                 duplicates=staged.duplicates,
                 conflicts=staged.conflicts,
-                held_back=staged.held_back,
+                samples_held_back=staged.held_back,
             )
             rejected.update(staged.rejected)
             advance(1)
@@ -89,7 +89,13 @@ def staged_incidents(context: dg.AssetExecutionContext, site: dg.ResourceParam[S
                 now=night.started_at,
                 folder=folder_of(night, "incidents", source.name),
             )
-            counts.update(incidents_read=staged.read, incidents_staged=staged.staged, held_back=staged.held_back)
+            counts.update(
+                incidents_read=staged.read,
+                incidents_staged=staged.staged,
+                incidents_superseded=staged.superseded,
+                incidents_held_back=staged.held_back,
+                events_of_unknown_incidents=staged.event_counts.unknown,
+            )
             rejected.update(staged.rejected)
             advance(1)
         frames = {name: staged_files(night, "incidents", name) for name in ("incidents", "incident_events")}
@@ -117,6 +123,7 @@ def published_raw(context: dg.AssetExecutionContext, site: dg.ResourceParam[Site
         incident_events=staged_files(night, "incidents", "incident_events"),
         rejects=staged_files(night, "metrics", "rejects") + staged_files(night, "incidents", "rejects"),
     )
+    night.warehouse.migrate()  # a run that Dagster started has had no preflight
     with night.progress.stage("commit what came in"), night.warehouse.writer() as con:
         counts = publish_raw(con, staged, night.run, night.settings.storage.retention)
     night.frames.note("published.raw", counts)

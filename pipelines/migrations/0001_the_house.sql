@@ -37,8 +37,15 @@ CREATE TABLE raw.samples (
 -- A to-do list that survives a crash: days whose samples changed and whose hours are not yet rolled up and published.
 CREATE TABLE raw.pending_days (
     source          VARCHAR NOT NULL,
-    day             DATE NOT NULL
+    day             DATE NOT NULL,
+    changed_by      VARCHAR NOT NULL    -- the last run that did; a day is struck off only as it was read
 );
+
+-- Before when raw samples are gone, whatever the settings say now. One row.
+CREATE TABLE main.purged (
+    samples_before  TIMESTAMP
+);
+INSERT INTO main.purged VALUES (NULL);
 
 CREATE TABLE raw.incidents (
     source              VARCHAR NOT NULL,
@@ -233,6 +240,7 @@ CREATE TABLE reports.publications (
     as_of           TIMESTAMP NOT NULL,
     event_no        INTEGER NOT NULL,
     state           VARCHAR NOT NULL,   -- intended | done | failed
+    digest          VARCHAR NOT NULL,   -- of what was told: a night that is run again may tell it otherwise
     tracker_key     VARCHAR,
     error           VARCHAR,
     changed_at      TIMESTAMP NOT NULL

@@ -44,7 +44,7 @@ def publish_raw(con: duckdb.DuckDBPyConnection, staged: StagedRaw, run: Run, ret
     if staged.series:
         _publish_series(con, staged.series)
     if staged.samples:
-        counts |= _publish_samples(con, staged.samples, run.as_of, retention)
+        counts |= _publish_samples(con, staged.samples, run, retention)
     if staged.incidents:
         counts |= _publish_versions(con, "raw.incidents", staged.incidents, ["source", "incident_id"], "updated_at")
     if staged.incident_events:
@@ -87,9 +87,9 @@ def _distinct_series(files: Sequence[Path]) -> str:
 
 
 def _publish_samples(
-    con: duckdb.DuckDBPyConnection, files: Sequence[Path], as_of: datetime, retention: Retention
+    con: duckdb.DuckDBPyConnection, files: Sequence[Path], run: Run, retention: Retention
 ) -> dict[str, int]:
-    raw_cut, hourly_cut = _cuts(con, as_of, retention)
+    raw_cut, hourly_cut = _cuts(con, run.as_of, retention)
     con.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE staged_samples AS
@@ -119,14 +119,7 @@ def _publish_samples(
             " WHERE samples.series_id = fresh.series_id AND samples.ts = fresh.ts AND fresh.stored IS NOT NULL"
         )
     con.execute("INSERT INTO raw.samples SELECT series_id, ts, value FROM fresh ORDER BY ts::DATE, series_id, ts")
-    con.execute(
-        """
-        INSERT INTO raw.pending_days
-        SELECT DISTINCT source, ts::DATE AS day FROM fresh JOIN raw.series USING (series_id)
-        EXCEPT SELECT source, day FROM raw.pending_days
-        ORDER BY ALL
-        """
-    )
+    _mark_pending(con, run)
     new = one(con, "SELECT count(*) FROM fresh") - corrected
     for table in ("staged_samples", "fresh"):
         con.execute(f"DROP TABLE {table}")
@@ -139,14 +132,22 @@ def _publish_samples(
     }
 
 
+def _mark_pending(con: duckdb.DuckDBPyConnection, run: Run) -> None:
+    """Put the days of fresh samples on the to-do list, in the name of this run."""
+    con.execute(
+        "CREATE OR REPLACE TEMP TABLE touched AS"
+        " SELECT DISTINCT source, ts::DATE AS day FROM fresh JOIN raw.series USING (series_id)"
+    )
+    con.execute("DELETE FROM raw.pending_days AS p USING touched AS t WHERE p.source = t.source AND p.day = t.day")
+    con.execute(
+        "INSERT INTO raw.pending_days SELECT source, day, $run_id FROM touched ORDER BY ALL", {"run_id": run.run_id}
+    )
+
+
 def _cuts(con: duckdb.DuckDBPyConnection, as_of: datetime, retention: Retention) -> tuple[datetime | None, datetime]:
     """Before which samples were already purged (None: never), and before which nothing is kept at all."""
-    purged = newest_night(con)
-    newest = max(as_of, purged) if purged else as_of
-    return (
-        purged - timedelta(days=retention.raw_days) if purged else None,
-        newest - timedelta(days=retention.hourly_days),
-    )
+    newest = max(as_of, newest_night(con) or as_of)
+    return one(con, "SELECT samples_before FROM main.purged"), newest - timedelta(days=retention.hourly_days)
 
 
 def _drop_late(con: duckdb.DuckDBPyConnection, raw_cut: datetime) -> int:

@@ -53,12 +53,13 @@ def publish_results(
         Later nights that this one made stale: their tickets were folded from what this night said before.
     """
     _replace_by_key(con, "features.hourly", staged.hourly, ["series_id", "hour"])
-    _publish_limits(con, staged.limits)
+    _publish_limits(con, staged.limits, run.as_of)
     con.execute(
         "DELETE FROM raw.pending_days AS p USING"
-        f" {parquet([staged.rolled_days])} AS r WHERE p.source = r.source AND p.day = r.day"
+        f" {parquet([staged.rolled_days])} AS r"
+        " WHERE p.source = r.source AND p.day = r.day AND p.changed_by = r.changed_by"
     )
-    differs = _differs(con, staged.nightly["reports.ticket_events"], run.as_of)
+    differs = _differs(con, staged, run.as_of)
     for table in NIGHTLY_TABLES:
         con.execute(f"DELETE FROM {table} WHERE as_of = $as_of", {"as_of": run.as_of})
         con.execute(
@@ -72,40 +73,45 @@ def publish_results(
     return stale
 
 
-def _publish_limits(con: duckdb.DuckDBPyConnection, frame: Path) -> None:
-    """A limit gets a new row only when it changes: what already holds since earlier is not said again every night."""
-    fresh = f"(SELECT {columns(con, 'forecasting.limits')} FROM {parquet([frame])})"
-    con.execute(
-        f"""
-        DELETE FROM forecasting.limits AS t USING {fresh} AS s
-        WHERE t.series_id = s.series_id AND t.limit_name = s.limit_name AND t.valid_from = s.valid_from
-        """
-    )
+def _publish_limits(con: duckdb.DuckDBPyConnection, frame: Path, as_of: datetime) -> None:
+    """A limit gets a new row only when it changes; a change whose day is not known otherwise is dated to this night."""
+    con.execute("DELETE FROM forecasting.limits WHERE valid_from = $as_of", {"as_of": as_of})
     con.execute(
         f"""
         INSERT INTO forecasting.limits
-        SELECT s.*
-        FROM {fresh} AS s
-        ASOF LEFT JOIN forecasting.limits AS t
-          ON s.series_id = t.series_id AND s.limit_name = t.limit_name AND s.valid_from >= t.valid_from
+        SELECT s.* REPLACE (CASE WHEN s.valid_from <= t.valid_from THEN $as_of ELSE s.valid_from END AS valid_from)
+        FROM (SELECT {columns(con, "forecasting.limits")} FROM {parquet([frame])}) AS s
+        LEFT JOIN (
+            FROM forecasting.limits
+            WHERE valid_from <= $as_of
+            QUALIFY row_number() OVER (PARTITION BY series_id, limit_name ORDER BY valid_from DESC) = 1
+        ) AS t ON s.series_id = t.series_id AND s.limit_name = t.limit_name
         WHERE (t.value, t.signal, t.direction, t.lasts_h) IS DISTINCT FROM (s.value, s.signal, s.direction, s.lasts_h)
-        ORDER BY s.series_id, s.limit_name, s.valid_from
-        """
+        ORDER BY s.series_id, s.limit_name
+        """,
+        {"as_of": as_of},
     )
 
 
-def _differs(con: duckdb.DuckDBPyConnection, frame: Path, as_of: datetime) -> bool:
-    told = columns(con, "reports.ticket_events")
-    stored = f"SELECT {told} FROM reports.ticket_events WHERE as_of = $as_of"
-    fresh = f"SELECT {told} FROM {parquet([frame])}"
-    query = f"SELECT count(*) FROM (({stored} EXCEPT {fresh}) UNION ALL ({fresh} EXCEPT {stored}))"
-    return con.execute(query, {"as_of": as_of}).fetchall()[0][0] > 0
+def _differs(con: duckdb.DuckDBPyConnection, staged: StagedResults, as_of: datetime) -> bool:
+    """Whether a later night would decide otherwise: by this night's ticket events, or by its risks."""
+    read_later = {
+        "reports.ticket_events": columns(con, "reports.ticket_events"),
+        "forecasting.risks": "series_id, limit_name, horizon_h, state, p",
+    }
+    for table, told in read_later.items():
+        stored = f"SELECT {told} FROM {table} WHERE as_of = $as_of"
+        fresh = f"SELECT {told} FROM {parquet([staged.nightly[table]])}"
+        query = f"SELECT count(*) FROM (({stored} EXCEPT {fresh}) UNION ALL ({fresh} EXCEPT {stored}))"
+        if con.execute(query, {"as_of": as_of}).fetchall()[0][0]:
+            return True
+    return False
 
 
 def _mark_stale(con: duckdb.DuckDBPyConnection, as_of: datetime) -> list[datetime]:
     con.execute(
         "UPDATE main.runs SET status = 'stale', note = $note WHERE as_of > $as_of AND status IN ('done', 'stale')",
-        {"as_of": as_of, "note": f"the night of {as_of:%Y-%m-%d %H:%M} UTC was run again with other tickets"},
+        {"as_of": as_of, "note": f"the night of {as_of:%Y-%m-%d %H:%M} UTC was run again with another outcome"},
     )
     later = "SELECT DISTINCT as_of FROM main.runs WHERE as_of > $as_of AND status = 'stale' ORDER BY as_of"
     return [row[0] for row in con.execute(later, {"as_of": as_of}).fetchall()]
@@ -118,6 +124,10 @@ def _purge(con: duckdb.DuckDBPyConnection, as_of: datetime, retention: Retention
         ("forecasting.forecasts", "as_of", retention.forecast_days),
     ):
         con.execute(f"DELETE FROM {table} WHERE {column} < $cut", {"cut": as_of - timedelta(days=days)})
+    con.execute(
+        "UPDATE main.purged SET samples_before = greatest(samples_before, $cut)",
+        {"cut": as_of - timedelta(days=retention.raw_days)},
+    )
     con.execute(
         "DELETE FROM raw.rejects WHERE run_id IN (SELECT run_id FROM main.runs WHERE as_of < $cut)",
         {"cut": as_of - timedelta(days=retention.raw_days)},

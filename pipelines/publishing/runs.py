@@ -28,7 +28,7 @@ def newest_night(con: duckdb.DuckDBPyConnection) -> datetime | None:
 
 
 def begin_run(con: duckdb.DuckDBPyConnection, run: Run, counts: Mapping[str, int]) -> None:
-    """Record the run. It supersedes unfinished runs of its night; the night's published results are not touched."""
+    """Record a run that has begun. It supersedes unfinished runs of its night, but not the night's published results."""
     superseded = "run_id = $run_id OR (as_of = $as_of AND status NOT IN ('done', 'stale'))"
     key = {"run_id": run.run_id, "as_of": run.as_of}
     con.execute(f"DELETE FROM raw.rejects WHERE run_id IN (SELECT run_id FROM main.runs WHERE {superseded})", key)
@@ -48,6 +48,8 @@ def begin_run(con: duckdb.DuckDBPyConnection, run: Run, counts: Mapping[str, int
 
 def finish_run(con: duckdb.DuckDBPyConnection, run: Run, counts: Mapping[str, object]) -> None:
     """The night's record: one finished run a night; the rejects of a run that it replaces go with it."""
+    if not is_known(con, run):
+        _take_over(con, run)
     other = "SELECT run_id FROM main.runs WHERE as_of = $as_of AND run_id <> $run_id"
     key = {"as_of": run.as_of, "run_id": run.run_id}
     con.execute(f"DELETE FROM raw.rejects WHERE run_id IN ({other})", key)
@@ -59,9 +61,21 @@ def finish_run(con: duckdb.DuckDBPyConnection, run: Run, counts: Mapping[str, ob
     )
 
 
+def is_known(con: duckdb.DuckDBPyConnection, run: Run) -> bool:
+    return bool(con.execute("SELECT 1 FROM main.runs WHERE run_id = $run_id", {"run_id": run.run_id}).fetchall())
+
+
+def _take_over(con: duckdb.DuckDBPyConnection, run: Run) -> None:
+    """A retry from the point of failure has no first commit of its own: it continues its night's unfinished run."""
+    key = {"as_of": run.as_of, "run_id": run.run_id}
+    unfinished = "SELECT run_id FROM main.runs WHERE as_of = $as_of AND status NOT IN ('done', 'stale')"
+    con.execute(f"UPDATE raw.rejects SET run_id = $run_id WHERE run_id IN ({unfinished})", key)
+    begin_run(con, run, {})
+
+
 def record_failure(con: duckdb.DuckDBPyConnection, run: Run, error: str) -> None:
     """Say in main.runs that the run failed; what was published before stays whole."""
-    if not con.execute("SELECT 1 FROM main.runs WHERE run_id = $run_id", {"run_id": run.run_id}).fetchall():
+    if not is_known(con, run):
         begin_run(con, run, {})
     con.execute(
         "UPDATE main.runs SET status = 'failed', finished_at = $now, note = $error"

@@ -23,11 +23,14 @@ class PendingEvent:
     """A ticket's newest event, not yet known to have reached the tracker.
 
     Only the newest: it tells all that went before, so an older one that failed needs no call of its own.
+
+    digest: of everything that the ticket tells. A night that is run again may tell the same event otherwise.
     """
 
     as_of: datetime
     event_no: int
     document: TicketDocument
+    digest: str = ""
 
 
 class Ledger(Protocol):
@@ -40,7 +43,7 @@ class Ledger(Protocol):
         ...
 
     def is_done(self, tracker: str, event: PendingEvent) -> bool:
-        """Whether this very event has reached the tracker."""
+        """Whether this very event, told as it is now, has reached the tracker."""
         ...
 
     def key_of(self, tracker: str, ticket_id: str) -> str | None:

@@ -204,3 +204,10 @@ def test_what_runs_down_is_profiled_upside_down(hours, make_batch):
     up, down = (night(make_batch([free], [5.0], direction)).profiles.row(0, named=True) for direction in ("up", "down"))
     assert up["resets"] == 0 and down["resets"] > len(hours) // 48
     assert down["slope_per_day"] < -20
+
+
+def test_a_fleet_of_nothing_has_tables_of_nothing():
+    scores = night()
+    for name, schema in TABLES.items():
+        assert getattr(scores, name).schema == pl.Schema(schema)
+        assert getattr(scores, name).is_empty()

@@ -86,12 +86,17 @@ def test_later_nights_continue_the_ticket_and_an_older_one_makes_them_stale(flee
         opened = con.sql("SELECT as_of, event FROM reports.ticket_events ORDER BY as_of").fetchall()
     assert [event for _, event in opened].count("opened") == 1
     assert len(list((fleet.run / "tickets").glob("*.md"))) == 1
-    # a limit that nothing reaches: run again, the older night opens no ticket, so the later one is stale
-    fleet.config.write_text(fleet.config.read_text().replace("value: 90", "value: 99.9"))
+    # a limit that nothing can reach: run again, the older night opens no ticket, so the later one is stale
+    fleet.config.write_text(fleet.config.read_text().replace("value: 90", "value: 101"))
     again = fleet.nightly("--as-of", "2026-02-28")
     assert again.code == 0 and "stale night" in again.out
     with duckdb.connect(fleet.run / "warehouse.duckdb", read_only=True) as con:
         assert con.sql("SELECT status FROM main.runs ORDER BY as_of").fetchall() == [("done",), ("stale",)]
+    # and the newest night, run again, tells the tracker that the ticket is no more
+    assert fleet.nightly("--as-of", "2026-03-02").code == 0
+    (line,) = (fleet.run / "tickets" / "tickets.jsonl").read_text().splitlines()
+    assert json.loads(line)["event"] == "withdrawn" and json.loads(line)["status"] == "resolved"
+    assert "Withdrawn" in (fleet.run / "tickets" / json.loads(line)["file"]).read_text()
 
 
 def test_check_says_one_line_a_finding(fleet: Fleet):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -52,7 +53,7 @@ class Publisher:
         with self.warehouse.writer() as con:
             return publish_raw(con, staged, run, KEEP)
 
-    def conclude(self, run: Run, **nightly: pl.DataFrame) -> list[datetime]:
+    def conclude(self, run: Run, rolled_days: Path | None = None, **nightly: pl.DataFrame) -> list[datetime]:
         with self.warehouse.reader() as con:
             pending = """(
                 SELECT s.*
@@ -66,7 +67,7 @@ class Publisher:
         told = empty | {table: nightly[name] for table in empty if (name := table.split(".")[1]) in nightly}
         frames = {table: self.file(told[table]) for table in NIGHTLY_TABLES}
         limits = self.file(told["forecasting.limits"])
-        staged = StagedResults(self.file(hourly), self.file(days), limits, frames)
+        staged = StagedResults(self.file(hourly), rolled_days or self.file(days), limits, frames)
         with self.warehouse.writer() as con:
             return publish_results(con, staged, run, KEEP, {})
 
@@ -156,6 +157,25 @@ def test_expired_samples_are_counted_and_not_taken(publisher: Publisher):
     assert publisher.rows("SELECT count(*) FROM raw.samples") == [(1,)]
 
 
+def test_what_was_purged_stays_purged_whatever_the_settings_say_now(publisher: Publisher, monkeypatch):
+    old = AS_OF - timedelta(days=20)
+    publisher.ingest([(1, old, 10.0), (1, old + HOUR / 2, 20.0), (1, AS_OF - HOUR, 2.0)], run_of(AS_OF))
+    publisher.conclude(run_of(AS_OF))
+    monkeypatch.setattr(sys.modules[__name__], "KEEP", Retention(raw_days=39, hourly_days=40))
+    assert publisher.ingest([(1, old + HOUR / 4, 99.0)], run_of(AS_OF))["samples_late"] == 1
+    publisher.conclude(run_of(AS_OF))
+    assert publisher.rows("SELECT mean, n FROM features.hourly ORDER BY hour")[0] == (15.0, 2)
+
+
+def test_a_day_that_changes_while_a_night_is_computed_stays_pending(publisher: Publisher):
+    publisher.ingest([(1, AS_OF - HOUR, 1.0)], run_of(AS_OF))
+    with publisher.warehouse.reader() as con:
+        read = publisher.file(con.sql("FROM raw.pending_days").pl())
+    publisher.ingest([(1, AS_OF - 2 * HOUR, 1.0)], run_of(AS_OF + timedelta(days=1)))
+    publisher.conclude(run_of(AS_OF), rolled_days=read)
+    assert len(publisher.rows("FROM raw.pending_days")) == 1
+
+
 def test_purging_an_older_night_again_keeps_what_newer_nights_need(publisher: Publisher):
     older = AS_OF - timedelta(days=30)
     publisher.ingest([(1, AS_OF - HOUR, 1.0)], run_of(AS_OF))
@@ -188,6 +208,33 @@ def test_running_a_night_again_with_other_tickets_makes_later_nights_stale(publi
     assert publisher.conclude(run_of(AS_OF, "other"), ticket_events=event(AS_OF, probability=0.8)) == [later]
     assert publisher.rows("SELECT as_of, status FROM main.runs ORDER BY as_of") == [(AS_OF, "done"), (later, "stale")]
     assert len(publisher.rows("FROM reports.ticket_events")) == 2
+
+
+def risk(night: datetime, state: str, p: float) -> pl.DataFrame:
+    row = {"as_of": night, "series_id": 1, "limit_name": "l", "horizon_h": 168, "signal": "s", "direction": "up",
+           "limit_value": 9.0, "state": state, "p": p, "eta_p10": None, "eta_p50": None, "eta_p90": None,
+           "last_beyond_at": None, "model": "m", "reason": None, "facts": None}  # fmt: skip
+    return pl.DataFrame([row])
+
+
+def test_other_risks_alone_make_later_nights_stale_too(publisher: Publisher):
+    later = AS_OF + timedelta(days=1)
+    for night in (AS_OF, later):
+        publisher.ingest([(1, night - HOUR, 1.0)], run_of(night))
+        publisher.conclude(run_of(night), risks=risk(night, "crossed", 1.0))
+    assert publisher.conclude(run_of(AS_OF), risks=risk(AS_OF, "crossed", 1.0)) == []
+    assert publisher.conclude(run_of(AS_OF), risks=risk(AS_OF, "scored", 0.4)) == [later]
+
+
+def test_a_retry_from_the_point_of_failure_continues_the_nights_record(publisher: Publisher):
+    schema = {"source": pl.String, "file": pl.String, "file_row": pl.Int64, "reason": pl.String, "detail": pl.String}
+    rejects = publisher.file(pl.DataFrame([("s", "f.csv", 3, "NaN", "nan")], schema=schema, orient="row"))
+    with publisher.warehouse.writer() as con:
+        publish_raw(con, StagedRaw(rejects=[rejects]), run_of(AS_OF, "first"), KEEP)
+        record_failure(con, run_of(AS_OF, "first"), "it broke")
+    publisher.conclude(run_of(AS_OF, "retry"))  # it has no first commit of its own
+    assert publisher.rows("SELECT run_id, status FROM main.runs") == [(f"retry-{AS_OF:%Y%m%d}", "done")]
+    assert publisher.rows("SELECT run_id FROM raw.rejects") == [(f"retry-{AS_OF:%Y%m%d}",)]
 
 
 def test_a_failed_run_leaves_the_published_night_whole(publisher: Publisher):

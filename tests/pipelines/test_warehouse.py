@@ -12,7 +12,7 @@ from pipelines.warehouse import Warehouse, WarehouseError
 
 def test_a_transaction_is_whole_or_not_at_all(warehouse: Warehouse):
     with pytest.raises(ZeroDivisionError), warehouse.writer() as con:
-        con.execute("INSERT INTO raw.pending_days VALUES ('a', '2026-01-01')")
+        con.execute("INSERT INTO raw.pending_days VALUES ('a', '2026-01-01', 'run')")
         raise ZeroDivisionError
     with warehouse.reader() as con:
         assert con.sql("SELECT count(*) FROM raw.pending_days").fetchall() == [(0,)]
@@ -94,3 +94,15 @@ def test_hostile_folder_names_are_quoted(tmp_path: Path):
     odd = Warehouse(tmp_path / "it's; DROP TABLE raw.series --", patience_s=0)
     odd.migrate()
     assert odd.snapshot().exists()
+
+
+def test_a_damaged_file_is_not_taken_for_a_locked_one(warehouse: Warehouse):
+    with warehouse.writer() as con:
+        con.execute("INSERT INTO raw.series SELECT range, 's', 'e', 'm', '{}', NULL, NULL FROM range(100000)")
+    content = bytearray(warehouse.path.read_bytes())
+    for at in range(12288 + 64, len(content), 4096):
+        content[at] ^= 0xFF
+    warehouse.path.write_bytes(content)
+    with pytest.raises((WarehouseError, duckdb.Error)) as caught, warehouse.writer() as con:
+        con.execute("SELECT sum(series_id) FROM raw.series").fetchall()
+    assert "locked" not in str(caught.value)
