@@ -9,6 +9,7 @@ import platform
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from functools import cached_property
+from hashlib import blake2b
 from importlib import metadata
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from pipelines.progress import Silent, StageProgress
 from pipelines.publishing.runs import Run
 from pipelines.settings import Settings, cut, is_sample
 from pipelines.sources.errors import InputError
-from pipelines.warehouse import Warehouse
+from pipelines.warehouse import Warehouse, migrations
 
 PARTITION = "dagster/partition"
 TOLD_VERSIONS = ("forewarn", "dagster", "duckdb", "polars", "numpy", "scipy", "prophet")
@@ -95,9 +96,11 @@ class Night:
 
     @property
     def run(self) -> Run:
-        return Run(self.run_id, self.as_of, self.started_at, versions())
+        return Run(self.run_id, self.as_of, self.started_at, versions(self.settings))
 
 
-def versions() -> dict[str, str]:
-    """What served: Python and the packages that decide the numbers."""
-    return {"python": platform.python_version()} | {name: metadata.version(name) for name in TOLD_VERSIONS}
+def versions(settings: Settings) -> dict[str, str]:
+    """What served: Python, the packages that decide the numbers, the schema, and a digest of the settings."""
+    digest = blake2b(settings.model_dump_json().encode(), digest_size=8).hexdigest()
+    told = {"python": platform.python_version(), "schema": str(max(migrations())), "settings": digest}
+    return told | {name: metadata.version(name) for name in TOLD_VERSIONS}

@@ -187,7 +187,7 @@ def count(night: Night) -> dict[str, object]:
         "rejected": Counter(noted["staged.metrics"]["rejected"]) + Counter(noted["staged.incidents"]["rejected"]),
         "series": {
             "with a signal": len(night.frames.read("features.signals")),
-            "profiled": risks["series_id"].n_unique(),
+            "profiled": len(night.frames.read("features.profiles")),
         },
         "risks": _tally(longest.filter(pl.col("state") != "abstained")["state"]),
         "abstained": _tally(abstained),
