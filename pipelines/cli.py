@@ -6,12 +6,13 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
+import duckdb
 import typer
 from rich.console import Console
 
 from pipelines.errors import RunFailedError
 from pipelines.settings import Settings, SettingsError, load, night_of
-from pipelines.sources.errors import InputError
+from pipelines.sources.errors import InputError, shown
 from pipelines.warehouse import WarehouseError
 
 app = typer.Typer(
@@ -47,7 +48,7 @@ def report(out: Annotated[Path, typer.Option(help="Folder for mttr.html, mttr.js
     from pipelines.incident_report import write_report  # noqa: PLC0415
 
     for path in write_report(settings, night, out):
-        console.print(str(path))
+        console.print(str(path), markup=False, soft_wrap=True)
 
 
 @app.command()
@@ -71,10 +72,14 @@ def main() -> None:
         sys.exit(_said(error, 2))
     except RunFailedError as error:
         sys.exit(_said(error, 1))
+    except (OSError, duckdb.Error) as error:
+        # What the outside world does at any moment (a disk fills up, a mount goes away) has no one place to be caught,
+        # and its message says more to an SRE than a traceback. A fault of our own is neither, and keeps its traceback.
+        sys.exit(_said(error, 1))
 
 
 def _said(error: Exception, code: int) -> int:
-    sys.stderr.write(f"forewarn: {error}\n")
+    sys.stderr.write(f"forewarn: {shown(' '.join(str(error).split()))}\n")
     return code
 
 
