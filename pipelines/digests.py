@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from datetime import timedelta
+from html import escape
 from pathlib import Path
+from urllib.parse import quote
 
 import duckdb
 import polars as pl
@@ -12,6 +15,15 @@ from pipelines.history import series_of
 from pipelines.site import Night
 from reports.digest import HISTORY_H, NightDigest, render, shown
 from reports.digest_rows import Night as Told
+
+LATEST = """<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<title>Forewarn: the latest night</title>
+<meta http-equiv="refresh" content="0; url={address}">
+<p><a href="{address}">The latest night</a></p>
+</html>
+"""
 
 
 def page(con: duckdb.DuckDBPyConnection, night: Night) -> str:
@@ -40,18 +52,32 @@ def page(con: duckdb.DuckDBPyConnection, night: Night) -> str:
             rejects=con.sql("FROM raw.rejects WHERE run_id = $run_id", params={"run_id": night.run_id}).pl(),
             models=_of_night(con, "forecasting.models", night),
             seconds=night.progress.seconds,
-            tickets_at="../../tickets",
+            tickets_at=_tickets_at(night),
         )
     )
 
 
 def write(html: str, night: Night) -> Path:
-    """The page in the night's folder, and as latest.html beside all nights where this is the newest."""
+    """The page in the night's folder; and where no later night has one, latest.html beside the folders leads to it."""
     night.reports.mkdir(parents=True, exist_ok=True)
-    path = night.reports / "digest.html"
+    path = _put(html, night.reports / "digest.html")
+    if path == max(night.reports.parent.glob("[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]/digest.html")):
+        address = escape(f"{quote(night.reports.name)}/{path.name}")
+        _put(LATEST.format(address=address), night.reports.parent / "latest.html")
+    return path
+
+
+def _put(html: str, path: Path) -> Path:
+    """Whole or not at all."""
     temporary = path.with_suffix(".tmp")
     temporary.write_text(html, encoding="utf-8")
     return temporary.replace(path)
+
+
+def _tickets_at(night: Night) -> str | None:
+    """The address of the ticket files, seen from the night's page."""
+    folder = night.settings.tickets_folder
+    return quote(os.fsencode(os.path.relpath(folder, night.reports))) if folder else None
 
 
 def _of_night(con: duckdb.DuckDBPyConnection, table: str, night: Night) -> pl.DataFrame:

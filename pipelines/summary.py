@@ -58,8 +58,8 @@ def _where(settings: Settings, night: date) -> Iterable[tuple[str, Path]]:
         for label, path in (
             ("digest", pages / "digest.html"),
             ("incidents", pages / "mttr.html"),
-            ("tickets", settings.root / "tickets"),
+            ("tickets", settings.tickets_folder),
             ("snapshot", settings.root / "snapshot.duckdb"),
         )
-        if path.exists()
+        if path and path.exists()
     )
