@@ -9,6 +9,7 @@ where secrets live. Paths are relative to the folder of the settings file.
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import re
@@ -290,6 +291,8 @@ def parse(text: str, folder: Path, name: str = "settings") -> Settings:
     except SettingsError as error:
         raise SettingsError(_one_line(f"{name}: {error}")) from error
     settings._folder = folder
+    if glob.has_magic(str(settings.root)):  # DuckDB, Polars and Dagster would read the path as a pattern
+        raise SettingsError(f"{name}: storage.root: {settings.root} holds one of * ? [; name a folder without them")
     return settings
 
 

@@ -31,6 +31,7 @@ def test_the_committed_schema_has_not_drifted():
         ),
         ("calendar: {time_zone: Mars}", r"calendar\.time_zone: unknown time zone 'Mars'; use an IANA name"),
         ("services: [{name: 'a b', entities: ['*']}]", r"services\[0\]\.name: 'a b' must be"),
+        ("storage: {root: 'runs[1]'}", r"storage\.root: .*runs\[1\] holds one of"),
         ("storage: {memory_limit: lots}", r"storage\.memory_limit: "),
         ("a: [", r"f\.yaml line 1: not valid YAML"),
         ("version: 1\ncalendar: {first_night: 2024-13-45}", r"f\.yaml line 2: not valid YAML: '2024-13-45' .*month"),
