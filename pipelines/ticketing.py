@@ -37,8 +37,7 @@ def trackers(settings: Settings) -> list[Tracker]:
 
 
 def _tracker(options: OutboxSettings, settings: Settings) -> Tracker:
-    folder = settings.path(options.folder) if options.folder else settings.root / "tickets"
-    return Outbox(folder, options.name)
+    return Outbox(settings.folder_of(options), options.name)
 
 
 def pending(con: duckdb.DuckDBPyConnection, settings: Settings, names: Sequence[str]) -> list[PendingEvent]:
