@@ -28,7 +28,7 @@ def newest_night(con: duckdb.DuckDBPyConnection) -> datetime | None:
 
 
 def begin_run(con: duckdb.DuckDBPyConnection, run: Run, counts: Mapping[str, int]) -> None:
-    """Record a run that has begun. It supersedes unfinished runs of its night, but not the night's published results."""
+    """Record a run that has begun. It supersedes unfinished runs of its night, not its published results."""
     superseded = "run_id = $run_id OR (as_of = $as_of AND status NOT IN ('done', 'stale'))"
     key = {"run_id": run.run_id, "as_of": run.as_of}
     con.execute(f"DELETE FROM raw.rejects WHERE run_id IN (SELECT run_id FROM main.runs WHERE {superseded})", key)
