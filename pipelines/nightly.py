@@ -70,9 +70,15 @@ def _outcome(site: Site, as_of: datetime, seconds: dict[str, float]) -> Outcome:
             "SELECT as_of FROM main.runs WHERE as_of > $as_of AND status = 'stale' ORDER BY as_of", {"as_of": as_of}
         ).fetchall()
         unreached = con.execute(
-            "SELECT ticket_id, error FROM reports.publications WHERE state = 'failed'"
-            " QUALIFY row_number() OVER (PARTITION BY tracker, ticket_id ORDER BY as_of DESC, event_no DESC) = 1"
-            " ORDER BY ALL"
+            """
+            SELECT ticket_id, error
+            FROM (
+                FROM reports.publications
+                QUALIFY row_number() OVER (PARTITION BY tracker, ticket_id ORDER BY as_of DESC, event_no DESC) = 1
+            )
+            WHERE state = 'failed'
+            ORDER BY ALL
+            """
         ).fetchall()
     return Outcome(json.loads(counts[0][0]), seconds, [row[0] for row in stale], unreached)
 
@@ -109,9 +115,7 @@ def _why(result: dg.ExecuteInProcessResult) -> str:
         check = event.asset_check_evaluation_data
         if not check.passed:
             first = check.metadata["first"].value if "first" in check.metadata else ""
-            return (
-                f"{check.asset_key.to_user_string()} fails its check {check.check_name}, nothing was published: {first}"
-            )
+            return f"{check.asset_key.to_user_string()} fails its check {check.check_name}, so it stays back: {first}"
     for event in result.filter_events(lambda each: each.is_step_failure):
         error = event.step_failure_data.error
         while error and error.cause:
