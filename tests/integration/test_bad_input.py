@@ -10,7 +10,7 @@ from pathlib import Path
 import duckdb
 import polars as pl
 import pytest
-from conftest import Fleet, write_fleet
+from small_fleet import Fleet, write_fleet
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from urllib.parse import unquote
 import duckdb
 import polars as pl
 import pytest
-from conftest import Fleet, environment
+from small_fleet import Fleet, environment
 
 from pipelines import cli, digests
 from pipelines.settings import SettingsError, load

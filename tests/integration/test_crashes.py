@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import Fleet, environment, write_fleet
+from small_fleet import Fleet, environment, write_fleet
 
 DIE = """
 import os, signal, sys

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dagster as dg
 import duckdb
 import pytest
-from conftest import Fleet
+from small_fleet import Fleet
 
 from pipelines.build import NIGHTLY, build_defs
 from pipelines.settings import load

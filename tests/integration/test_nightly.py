@@ -7,7 +7,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from conftest import Fleet, contents, write_fleet
+from small_fleet import Fleet, contents, write_fleet
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from conftest import environment
+from small_fleet import environment
 
 ROOT = Path(__file__).parent.parent.parent
 DATA = Path(os.environ.get("FOREWARN_DATA", ROOT.parent / "shared" / "data"))
