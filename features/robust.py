@@ -12,6 +12,7 @@ import numpy as np
 
 NORMAL_MAD = 1.4826  # the sd of a normal distribution over its median absolute deviation
 EXTREME = 50.0  # standardised values beyond this say only "far out"
+WIDE = 192  # from so many values on, a median is selected rather than sorted for
 FUZZ = 1e-10  # a spread below this share of the magnitude is the rounding of floats, not a movement
 
 
@@ -21,14 +22,17 @@ def quantiles(values: np.ndarray, shares: tuple[float, ...]) -> np.ndarray:
     Returns:
         [len(shares), ...]; NaN where nothing is observed. One sort serves all shares.
     """
-    ordered = np.sort(values, axis=-1)  # NaN last
-    count = np.count_nonzero(~np.isnan(values), axis=-1)
-    return np.stack([_at(ordered, count, share) for share in shares])
+    width = values.shape[-1]
+    if width == 0:
+        return np.full((len(shares), *values.shape[:-1]), np.nan)
+    ordered = np.sort(values, axis=-1).reshape(-1, width)  # NaN last
+    count = width - np.count_nonzero(np.isnan(values), axis=-1)
+    return np.stack([_at(ordered, count.reshape(-1), share).reshape(count.shape) for share in shares])
 
 
 def median(values: np.ndarray) -> np.ndarray:
     """Median along the last axis over what is not NaN; NaN where nothing is observed."""
-    return quantiles(values, (0.5,))[0]
+    return quantiles(values, (0.5,))[0] if values.shape[-1] < WIDE else _median_wide(values)
 
 
 def mad(values: np.ndarray) -> np.ndarray:
@@ -47,15 +51,36 @@ def variance(values: np.ndarray) -> np.ndarray:
 
 
 def _at(ordered: np.ndarray, count: np.ndarray, share: float) -> np.ndarray:
-    if ordered.shape[-1] == 0:
-        return np.full(ordered.shape[:-1], np.nan)
-    position = share * np.maximum(count - 1, 0)
-    low = np.floor(position).astype(np.int64)
-    high = np.minimum(low + 1, np.maximum(count - 1, 0))
+    """A quantile of each row [K], of which the first `count` values are there, in order."""
+    last = np.maximum(count - 1, 0)
+    position = share * last
+    low = position.astype(np.int64)
     weight = position - low
-    below, above = (np.take_along_axis(ordered, index[..., None], axis=-1)[..., 0] for index in (low, high))
+    first = np.arange(0, ordered.size, ordered.shape[1])
+    flat = ordered.reshape(-1)
+    below, above = flat[first + low], flat[first + np.minimum(low + 1, last)]
     between = below * (1 - weight) + above * weight  # never overflows, as above - below might
     return np.where(weight == 0, below, between)
+
+
+def _median_wide(values: np.ndarray) -> np.ndarray:
+    """The median by selection, which is three times as fast as a sort.
+
+    One half of what is missing is put below and one above, so that the middle of every row is in the same place.
+    """
+    width = values.shape[-1]
+    rows = values.reshape(-1, width).copy()
+    gap = np.flatnonzero(np.isnan(rows))
+    row = gap // width
+    gaps = np.bincount(row, minlength=len(rows))
+    rank = np.arange(len(gap)) - (np.cumsum(gaps) - gaps)[row]
+    rows.reshape(-1)[gap] = np.where(rank < gaps[row] // 2, -np.inf, np.inf)
+    rows.partition(width // 2, axis=-1)
+    below, above = rows[:, : width // 2].max(axis=-1), rows[:, width // 2]
+    with np.errstate(invalid="ignore"):  # of rows without any value
+        between = below * 0.5 + above * 0.5
+    middle = np.where((width - gaps) % 2 == 0, between, above if width % 2 else below)
+    return np.where(gaps == width, np.nan, middle).reshape(values.shape[:-1])
 
 
 @dataclass(frozen=True)

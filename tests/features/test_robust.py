@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from features.robust import EXTREME, mad, median, quantiles, standardise, variance
+from features.robust import EXTREME, WIDE, mad, median, quantiles, standardise, variance
 
 tables = arrays(float, (3, 9), elements=st.floats(-1e6, 1e6) | st.just(float("nan")))
 
@@ -54,3 +54,10 @@ def test_standardised_values_lead_back():
     values = np.random.default_rng(1).normal(1e9, 10, (4, 100))
     found = standardise(values)
     assert np.allclose(found.values * found.scale[:, None] + found.centre[:, None], values)
+
+
+@settings(max_examples=60)
+@given(arrays(float, (3, WIDE + 1), elements=st.floats(-1e6, 1e6) | st.just(float("nan"))), st.booleans())
+def test_a_selected_median_is_the_sorted_one(values, odd):
+    wide = values[:, odd:]
+    assert np.array_equal(median(wide), quantiles(wide, (0.5,))[0], equal_nan=True)
