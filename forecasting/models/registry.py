@@ -1,4 +1,7 @@
-"""All models there are. The conformance suite runs over them; the night uses `FLEET`, and `PROPHET` where it wins."""
+"""All models there are. The conformance suite runs over them.
+
+The night uses `FLEET`; `STRUCTURAL` and `PROPHET` serve where they win (``forecasting.tournament``).
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from forecasting.models.ensemble import Ensemble
 from forecasting.models.level_season import LevelSeason, UsualWeek
 from forecasting.models.local_trend import LocalTrend
 from forecasting.models.prophet import ProphetModel
+from forecasting.models.structural import Structural
 
 # Each member, and how much it is believed before any evidence: the simple ones more.
 MEMBERS: tuple[tuple[PointModel, float], ...] = (
@@ -19,6 +23,12 @@ MEMBERS: tuple[tuple[PointModel, float], ...] = (
 )
 
 FLEET = Ensemble("ensemble", tuple(member for member, _ in MEMBERS), tuple(belief for _, belief in MEMBERS))
+STRUCTURAL = Structural()
 PROPHET = ProphetModel()
 
-MODELS: tuple[Model, ...] = (FLEET, PROPHET, *(Ensemble(member.name, (member,), (1.0,)) for member, _ in MEMBERS))
+MODELS: tuple[Model, ...] = (
+    FLEET,
+    STRUCTURAL,
+    PROPHET,
+    *(Ensemble(member.name, (member,), (1.0,)) for member, _ in MEMBERS),
+)

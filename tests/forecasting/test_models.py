@@ -1,20 +1,27 @@
 """One conformance suite for every registered model."""
 
+from datetime import datetime, timedelta
+
 import numpy as np
+import polars as pl
 import pytest
 
 import forecasting.history as history_module
 from features.breaks import Breaks
+from features.grid import to_grid
 from forecasting.history import Scale, look_back
 from forecasting.models.base import Model
-from forecasting.models.registry import FLEET, MODELS, PROPHET
+from forecasting.models.registry import FLEET, MODELS, PROPHET, STRUCTURAL
 from forecasting.paths import weighted_quantiles
 
+AS_OF = datetime(2026, 3, 2)
 DAYS = 28  # enough for a weekly rhythm, short enough for Prophet
 H = 170
 
 every = pytest.mark.parametrize("model", MODELS, ids=lambda model: model.name)
-serving = pytest.mark.parametrize("model", [FLEET, PROPHET], ids=lambda model: model.name)  # they have all the members
+SERVING = (FLEET, STRUCTURAL, PROPHET)  # the ensemble has all the members
+serving = pytest.mark.parametrize("model", SERVING, ids=lambda model: model.name)
+batched = pytest.mark.parametrize("model", [model for model in MODELS if model is not PROPHET], ids=lambda m: m.name)
 
 
 @pytest.fixture
@@ -90,15 +97,56 @@ def test_strange_values_give_finite_paths(model, make_grid, rng, kind):
     assert np.isfinite(made.scale.restore(made.values)).all()
 
 
-def test_a_cut_knows_its_own_past_alone(make_grid, mixed, monkeypatch):
-    # Only the scale and where a series broke look over the whole past; see forecasting.history.
+@every
+def test_what_comes_at_or_after_as_of_changes_nothing(model, rng):
+    hour = [AS_OF + timedelta(hours=h) for h in range(-24 * 21, 24 * 9)]
+    hourly = pl.DataFrame({"series_id": pl.Series([1] * len(hour), dtype=pl.UInt64), "hour": hour}).with_columns(
+        mean=rng.normal(50, 1, len(hour))
+    )
+    other = hourly.with_columns(mean=pl.when(pl.col("hour") < AS_OF).then("mean").otherwise(1e6))
+    one, two = (model.paths(look_back(to_grid(frame, AS_OF, 24 * 21), H, DAYS)) for frame in (hourly, other))
+    assert one.values.tobytes() == two.values.tobytes()
+    assert one.weights.tobytes() == two.weights.tobytes()
+
+
+@batched
+@pytest.mark.parametrize("factor, shift", [(1000.0, 0.0), (0.001, -7.0), (-1.0, 0.0)])
+def test_neither_unit_nor_direction_matters(model, mixed, make_grid, factor, shift):
+    values = np.stack([*mixed[:3], *mixed[4:6]])  # without the sawtooth: a reset falls, so it is none upside down
+    shares = np.array([0.1, 0.5, 0.9])[None, :, None]
+    here, there = (paths(model, make_grid, v[:, -24 * DAYS :]) for v in (values, factor * values + shift))
+    found, other = (p.scale.restore(weighted_quantiles(p.values, p.weights, shares)) for p in (here, there))
+    expected = np.sort(factor * found + shift, axis=1)
+    strayed = np.abs(other - expected) / np.abs(factor * here.scale.spread)[:, None, None]
+    # Turned around, ties and the least value with enough weight are other paths.
+    assert np.quantile(strayed, 0.95) < (1e-3 if factor > 0 else 0.15)
+
+
+def neither_scale_nor_break(monkeypatch) -> None:
+    """Only these two look over the whole past; see forecasting.history."""
     monkeypatch.setattr(history_module, "find_scale", lambda v: Scale(np.full(len(v), 50.0), np.full(len(v), 20.0)))
     nowhere = lambda v: Breaks(np.zeros(v.shape, dtype=bool), np.zeros(v.shape, dtype=bool))  # noqa: E731
     monkeypatch.setattr(history_module, "find_breaks", nowhere)
+
+
+@pytest.mark.parametrize(
+    "paths_at", [lambda h, cut: FLEET.fit(h).paths(cut), STRUCTURAL.paths], ids=["ensemble", "structural"]
+)
+def test_a_cut_knows_its_own_past_alone(make_grid, mixed, monkeypatch, paths_at):
+    neither_scale_nor_break(monkeypatch)
     cut = 14
     values = np.stack(mixed)
     altered = values.copy()
     altered[:, -24 * cut :] = np.where(np.isnan(values[:, -24 * cut :]), np.nan, 77.0)
-    one, two = (FLEET.fit(look_back(make_grid(*v), H, 60)).paths(cut) for v in (values, altered))
+    one, two = (paths_at(look_back(make_grid(*v), H, 60), cut) for v in (values, altered))
     assert one.values.tobytes() == two.values.tobytes()
     assert one.weights.tobytes() == two.weights.tobytes()
+
+
+def test_the_structural_model_says_at_a_cut_what_it_says_with_nothing_after_it(make_grid, mixed, monkeypatch):
+    neither_scale_nor_break(monkeypatch)
+    values, cut = np.stack(mixed), 7
+    then = STRUCTURAL.paths(look_back(make_grid(*values), H, 60), cut)
+    alone = STRUCTURAL.paths(look_back(make_grid(*values[:, : -24 * cut]), H, 60))
+    assert then.values.tobytes() == alone.values.tobytes()
+    assert then.level.tobytes() == alone.level.tobytes()
