@@ -93,6 +93,22 @@ class History:
     broken: np.ndarray
     usable: np.ndarray
 
+    def take(self, rows: np.ndarray) -> History:
+        """The past of some of the series, by position."""
+        return History(
+            grid=self.grid.take(rows),
+            held=self.held[rows],
+            scale=self.scale.take(rows),
+            horizon_h=self.horizon_h,
+            values=self.values[rows],
+            level=self.level[rows],
+            carried=self.carried[rows],
+            rhythm=self.rhythm[rows],
+            seen=self.seen[rows],
+            broken=self.broken[rows],
+            usable=self.usable[rows],
+        )
+
     @property
     def origins(self) -> int:
         """K."""

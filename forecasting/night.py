@@ -19,10 +19,11 @@ from features.profiles import SCHEMA as PROFILES
 from forecasting.abstention import ABSTAINED
 from forecasting.batch import Batch, Scored
 from forecasting.mapper import Mapper
+from forecasting.models.registry import FLEET
 from forecasting.options import ForecastingOptions
 from forecasting.scoring import contest_batch, score_batch
 from forecasting.tables import BACKTESTS, FAILURES, FORECASTS, MODELS, RISKS
-from forecasting.tournament import candidates
+from forecasting.tournament import candidates, standings
 
 CONTEST_CHUNK = 4  # series a task: Prophet takes a second for each
 
@@ -41,6 +42,7 @@ class Scores:
     risks: pl.DataFrame
     forecasts: pl.DataFrame
     models: pl.DataFrame
+    tournament: pl.DataFrame
     failures: pl.DataFrame
 
 
@@ -101,6 +103,7 @@ def _together(first: Sequence[Scored], second: Sequence[Scored]) -> Scores:
         risks=risks.sort("series_id", "limit_name", "horizon_h"),
         forecasts=forecasts.sort("series_id", "hour"),
         models=_models(risks, profiles, backtests),
+        tournament=standings(risks, profiles, backtests, FLEET.name),
         failures=pl.concat([one.failures for one in (*first, *second)]).sort("series_id", "stage"),
     )
 

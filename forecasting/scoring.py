@@ -18,10 +18,12 @@ from forecasting.assessment import Asked, Assessment, assess, bounded
 from forecasting.backtest import CUTS, backtest
 from forecasting.batch import Batch, Scored
 from forecasting.history import History, look_back
-from forecasting.models.registry import FLEET, PROPHET
+from forecasting.models.ensemble import Fitted
+from forecasting.models.registry import FLEET, PROPHET, STRUCTURAL
 from forecasting.options import ForecastingOptions
+from forecasting.paths import Paths
 from forecasting.tables import BACKTESTS, FAILURES, FORECASTS, HORIZONS, RISKS
-from forecasting.tournament import candidates, contest, wins
+from forecasting.tournament import candidates, contest, rhythmic, structural_tests, wins
 
 CHUNK = 250  # series at once: their paths take some 100 MB
 LONGEST_ERROR = 300  # characters
@@ -77,21 +79,45 @@ def contest_batch(batch: Batch, options: ForecastingOptions) -> Scored:
 def _score_series(batch: Batch, profiles: pl.DataFrame, options: ForecastingOptions) -> Scored:
     history, asked = _look_back(batch, options), _asked(batch, profiles, options)
     fitted = FLEET.fit(history)
-    tests = backtest(FLEET.name, history, fitted.paths, fitted.cuts(CUTS), fitted.has)
-    made = assess(FLEET.name, bounded(fitted.paths(), history, asked), history, asked, tests)
-    return Scored(profiles.clear(), made.risks, made.forecasts, tests, pl.DataFrame(schema=FAILURES))
+    tests, won = _first_round(history, fitted, profiles)
+    others = np.setdiff1d(np.arange(len(history.grid.series_id)), won)
+    made = []
+    if len(others):
+        made.append(_assess(FLEET.name, fitted.paths().take(others), history.take(others), asked, tests))
+    if len(won):
+        part = history.take(won)
+        made.append(_assess(STRUCTURAL.name, STRUCTURAL.paths(part), part, asked, tests))
+    risks, forecasts = pl.concat([one.risks for one in made]), pl.concat([one.forecasts for one in made])
+    return Scored(profiles.clear(), risks, forecasts, tests, pl.DataFrame(schema=FAILURES))
+
+
+def _first_round(history: History, fitted: Fitted, profiles: pl.DataFrame) -> tuple[pl.DataFrame, np.ndarray]:
+    """Backtests of the ensemble, and of the structural model where it may try; the rows where the latter wins."""
+    champion = backtest(FLEET.name, history, fitted.paths, fitted.cuts(CUTS), fitted.has)
+    ids = history.grid.series_id
+    entered = np.flatnonzero(np.isin(ids, rhythmic(profiles)["series_id"].to_numpy()))
+    challenger = structural_tests(STRUCTURAL, history, fitted, entered)
+    return pl.concat([champion, challenger]), np.flatnonzero(np.isin(ids, wins(challenger, champion)))
+
+
+def _assess(model: str, paths: Paths, history: History, asked: Asked, tests: pl.DataFrame) -> Assessment:
+    own = tests.filter(pl.col("model") == model)
+    return assess(model, bounded(paths, history, asked), history, asked, own)
 
 
 def _contest(batch: Batch, options: ForecastingOptions) -> Scored:
-    history = _look_back(batch, options)
+    history, profiles = _look_back(batch, options), profile(batch.grid, batch.falling)
     fitted = FLEET.fit(history)
-    champion = backtest(FLEET.name, history, fitted.paths, fitted.cuts(CUTS), fitted.has)
+    first, won = _first_round(history, fitted, profiles)
+    structural = pl.col("series_id").is_in(pl.Series(history.grid.series_id[won]).implode())
+    serving = first.filter((pl.col("model") == STRUCTURAL.name) == structural)
     tests = contest(PROPHET, history, fitted)
-    won = batch.only(wins(tests, champion))
+    winners = wins(tests, serving)
+    rows = np.flatnonzero(np.isin(history.grid.series_id, winners))
     made = Assessment(pl.DataFrame(schema=RISKS), pl.DataFrame(schema=FORECASTS))
-    if len(won.grid.series_id):
-        history, asked = _look_back(won, options), _asked(won, profile(won.grid, won.falling), options)
-        made = assess(PROPHET.name, bounded(PROPHET.paths(history), history, asked), history, asked, tests)
+    if len(rows):
+        part = history.take(rows)
+        made = _assess(PROPHET.name, PROPHET.paths(part), part, _asked(batch, profiles, options), tests)
     return Scored(PROFILES.to_frame(), made.risks, made.forecasts, tests, pl.DataFrame(schema=FAILURES))
 
 

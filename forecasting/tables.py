@@ -73,6 +73,19 @@ MODELS = {
     "coverage_80": pl.Float64,
 }
 
+# One row is how one challenger did in the tournament against the ensemble, over all series of one shape.
+TOURNAMENT = {
+    "as_of": TIME,
+    "model": pl.String,
+    "shape": pl.String,
+    "entered": pl.Int32,  # series
+    "served": pl.Int32,  # series
+    "cuts": pl.Int32,  # tests in all: series times past cuts
+    "pinball": pl.Float64,  # mean over them, in units of the series' spread
+    "champion_pinball": pl.Float64,  # the ensemble's, on the same tests
+    "coverage_80": pl.Float64,  # share of the held-out hours inside [q10, q90]
+}
+
 FAILURES = {
     "as_of": TIME,
     "series_id": pl.UInt64,

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -56,7 +57,7 @@ def fitted(series: dict[str, np.ndarray]) -> Fit:
     return fit(np.stack(list(series.values())))
 
 
-def prophet(values: np.ndarray):
+def prophet(values: np.ndarray) -> tuple[Any, np.ndarray]:
     logging.getLogger("prophet.plot").disabled = True
     import prophet as package  # noqa: PLC0415  costs seconds
 
@@ -85,7 +86,6 @@ def test_forecasts_as_prophet_does_and_is_at_least_as_probable(kind, series, fit
     assert apart.max() < STOPS_SHORT.get(kind, 0.01)
 
     history = model.history
-    assert history is not None
     t, y = history["t"].to_numpy(), history["y_scaled"].to_numpy()
     kinks = np.ravel(model.changepoints_t)[:-1]
     assert (fitted.kinks[row, 1:] - fitted.kinks[row, 0]) / fitted.length[row] == pytest.approx(kinks)

@@ -1,7 +1,10 @@
 """Who may try Prophet, who wins, and that a night serves the winner."""
 
+from datetime import datetime
+
 import numpy as np
 import polars as pl
+import pytest
 
 from forecasting import scoring
 from forecasting.backtest import backtest
@@ -12,8 +15,8 @@ from forecasting.models.level_season import LevelSeason
 from forecasting.models.registry import FLEET
 from forecasting.night import score_fleet
 from forecasting.options import ForecastingOptions
-from forecasting.tables import BACKTESTS
-from forecasting.tournament import candidates, contest, wins
+from forecasting.tables import BACKTESTS, TOURNAMENT
+from forecasting.tournament import candidates, contest, rhythmic, standings, wins
 
 
 def test_candidates_have_rhythm_history_and_an_open_question():
@@ -37,9 +40,29 @@ def test_candidates_have_rhythm_history_and_an_open_question():
     assert candidates(risks, profiles)["series_id"].to_list() == [1, 6]
 
 
-def scores(model: str, losses: list[float]) -> pl.DataFrame:
+def test_the_structural_model_may_try_where_there_is_a_rhythm():
+    profiles = pl.DataFrame(
+        {
+            "series_id": pl.Series([1, 2, 3, 4], dtype=pl.UInt64),
+            "history_h": [700, 600, 700, 700],
+            "step_h": [1.0, 1.0, 24.0, 1.0],
+            "daily_strength": [0.0, 0.9, 0.9, 0.2],
+            "weekly_strength": [0.4, 0.0, 0.0, 0.2],
+        }
+    )
+    assert rhythmic(profiles).rows() == [(1, 0.4)]
+
+
+def scores(model: str, losses: list[float], series_id: int = 1) -> pl.DataFrame:
     rows = [
-        {"series_id": 1, "model": model, "days_ago": 7 * (cut + 1), "horizon_h": 168, "pinball": loss, "inside_80": 0.8}
+        {
+            "series_id": series_id,
+            "model": model,
+            "days_ago": 7 * (cut + 1),
+            "horizon_h": 168,
+            "pinball": loss,
+            "inside_80": 0.8,
+        }
         for cut, loss in enumerate(losses)
     ]
     return pl.DataFrame(rows, schema=BACKTESTS)
@@ -50,6 +73,24 @@ def test_a_win_needs_a_margin_and_two_cuts():
     assert wins(scores("prophet", [0.8, 0.8, 0.9]), champion).tolist() == [1]
     assert wins(scores("prophet", [0.8, 1.0, 0.99]), champion).tolist() == []
     assert wins(scores("prophet", [0.1]), champion).tolist() == []
+
+
+def test_standings_compare_on_the_same_tests():
+    tests = [
+        scores("ensemble", [1.0, 2.0], 1),
+        scores("ensemble", [3.0], 2),
+        scores("ensemble", [9.0], 3),  # nobody challenged it here
+        scores("structural", [0.5, 1.0], 1),
+        scores("structural", [4.5, 9.0], 2),  # its second cut was no test of the ensemble
+    ]
+    as_of = datetime(2026, 3, 2)
+    ids = pl.Series([1, 2, 3], dtype=pl.UInt64)
+    profiles = pl.DataFrame({"series_id": ids, "as_of": [as_of] * 3, "shape": ["seasonal"] * 3})
+    risks = pl.DataFrame({"series_id": ids, "state": ["scored"] * 3, "model": ["structural", "ensemble", "ensemble"]})
+    table = standings(risks, profiles, pl.concat(tests), "ensemble")
+    assert table.schema == pl.Schema(TOURNAMENT)
+    assert table.rows() == [(as_of, "structural", "seasonal", 2, 1, 3, 2.0, 2.0, pytest.approx(0.8))]
+    assert standings(risks, profiles, pl.concat(tests).clear(), "ensemble").schema == pl.Schema(TOURNAMENT)
 
 
 def test_a_contest_gives_the_challenger_the_past_of_each_cut_alone(make_grid, hours, rng):
@@ -81,3 +122,16 @@ def test_a_night_serves_the_winner(make_batch, hours, rng, monkeypatch):
     assert risks.select("series_id", "model").rows() == [(1, "prophet"), (2, "ensemble")]
     assert found.models.filter(model="prophet")["series"].to_list() == [1, 1, 1]
     assert found.models.filter(model="ensemble", horizon_h=24)["series"].sum() == 1
+
+
+def test_the_structural_model_serves_where_it_wins(make_batch, hours, rng):
+    # Waves through a noisy week need fewer weeks than medians of its hours; the second series has no rhythm.
+    weekly = (
+        50 + 10 * np.sin(hours * 2 * np.pi / 168) + 5 * np.sin(hours * 2 * np.pi / 24) + rng.normal(0, 4, len(hours))
+    )
+    batch = make_batch([weekly, 50 + rng.normal(0, 1, len(hours))], [70.0, 54.0])
+    found = score_fleet([batch], ForecastingOptions(history_days=60, prophet_series=0), Serial())
+    assert found.risks.filter(horizon_h=168).select("series_id", "model").rows() == [(1, "structural"), (2, "ensemble")]
+    [row] = found.tournament.rows(named=True)
+    assert (row["model"], row["entered"], row["served"], row["cuts"]) == ("structural", 1, 1, 3)
+    assert row["pinball"] < 0.9 * row["champion_pinball"]
