@@ -6,6 +6,7 @@ Belongs here: the order of the steps, and what happens when a series breaks one 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
@@ -23,7 +24,7 @@ from forecasting.models.registry import FLEET, PROPHET, STRUCTURAL
 from forecasting.options import ForecastingOptions
 from forecasting.paths import Paths
 from forecasting.tables import BACKTESTS, FAILURES, FORECASTS, HORIZONS, RISKS
-from forecasting.tournament import candidates, contest, rhythmic, structural_tests, wins
+from forecasting.tournament import candidates, contest, rhythmic, wins
 
 CHUNK = 250  # series at once: their paths take some 100 MB
 LONGEST_ERROR = 300  # characters
@@ -79,25 +80,36 @@ def contest_batch(batch: Batch, options: ForecastingOptions) -> Scored:
 def _score_series(batch: Batch, profiles: pl.DataFrame, options: ForecastingOptions) -> Scored:
     history, asked = _look_back(batch, options), _asked(batch, profiles, options)
     fitted = FLEET.fit(history)
-    tests, won = _first_round(history, fitted, profiles)
-    others = np.setdiff1d(np.arange(len(history.grid.series_id)), won)
+    first = _first_round(history, fitted, profiles)
+    others = np.setdiff1d(np.arange(len(history.grid.series_id)), first.won)
     made = []
     if len(others):
-        made.append(_assess(FLEET.name, fitted.paths().take(others), history.take(others), asked, tests))
-    if len(won):
-        part = history.take(won)
-        made.append(_assess(STRUCTURAL.name, STRUCTURAL.paths(part), part, asked, tests))
+        made.append(_assess(FLEET.name, fitted.paths().take(others), history.take(others), asked, first.tests))
+    if len(first.won):
+        made.append(_assess(STRUCTURAL.name, first.paths, history.take(first.won), asked, first.tests))
     risks, forecasts = pl.concat([one.risks for one in made]), pl.concat([one.forecasts for one in made])
-    return Scored(profiles.clear(), risks, forecasts, tests, pl.DataFrame(schema=FAILURES))
+    return Scored(profiles.clear(), risks, forecasts, first.tests, pl.DataFrame(schema=FAILURES))
 
 
-def _first_round(history: History, fitted: Fitted, profiles: pl.DataFrame) -> tuple[pl.DataFrame, np.ndarray]:
-    """Backtests of the ensemble, and of the structural model where it may try; the rows where the latter wins."""
-    champion = backtest(FLEET.name, history, fitted.paths, fitted.cuts(CUTS), fitted.has)
-    ids = history.grid.series_id
-    entered = np.flatnonzero(np.isin(ids, rhythmic(profiles)["series_id"].to_numpy()))
-    challenger = structural_tests(STRUCTURAL, history, fitted, entered)
-    return pl.concat([champion, challenger]), np.flatnonzero(np.isin(ids, wins(challenger, champion)))
+@dataclass(frozen=True)
+class _Round:
+    """The first round: all backtests, the rows where the structural model wins, and its paths of these."""
+
+    tests: pl.DataFrame
+    won: np.ndarray
+    paths: Paths
+
+
+def _first_round(history: History, fitted: Fitted, profiles: pl.DataFrame) -> _Round:
+    """The ensemble's backtests, and those of the structural model where it may try."""
+    cuts = fitted.cuts(CUTS)
+    champion = backtest(FLEET.name, history, fitted.paths, cuts, fitted.has)
+    entered = np.flatnonzero(np.isin(history.grid.series_id, rhythmic(profiles)["series_id"].to_numpy()))
+    part = history.take(entered)
+    structural = STRUCTURAL.fit(part)
+    challenger = backtest(STRUCTURAL.name, part, structural.paths, cuts, lambda cut: fitted.has(cut)[entered])
+    won = np.flatnonzero(np.isin(part.grid.series_id, wins(challenger, champion)))
+    return _Round(pl.concat([champion, challenger]), entered[won], structural.paths().take(won))
 
 
 def _assess(model: str, paths: Paths, history: History, asked: Asked, tests: pl.DataFrame) -> Assessment:
@@ -108,9 +120,9 @@ def _assess(model: str, paths: Paths, history: History, asked: Asked, tests: pl.
 def _contest(batch: Batch, options: ForecastingOptions) -> Scored:
     history, profiles = _look_back(batch, options), profile(batch.grid, batch.falling)
     fitted = FLEET.fit(history)
-    first, won = _first_round(history, fitted, profiles)
-    structural = pl.col("series_id").is_in(pl.Series(history.grid.series_id[won]).implode())
-    serving = first.filter((pl.col("model") == STRUCTURAL.name) == structural)
+    first = _first_round(history, fitted, profiles)
+    structural = pl.col("series_id").is_in(pl.Series(history.grid.series_id[first.won]).implode())
+    serving = first.tests.filter((pl.col("model") == STRUCTURAL.name) == structural)
     tests = contest(PROPHET, history, fitted)
     winners = wins(tests, serving)
     rows = np.flatnonzero(np.isin(history.grid.series_id, winners))

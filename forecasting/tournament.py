@@ -21,7 +21,6 @@ from forecasting.backtest import CUTS, backtest
 from forecasting.history import DAY, History, look_back
 from forecasting.models.base import Model
 from forecasting.models.ensemble import Fitted
-from forecasting.models.structural import Structural
 from forecasting.tables import HORIZONS, TOURNAMENT
 
 RHYTHM, RHYTHM_DAYS = 0.3, 28  # strength and history from which the structural model may try
@@ -61,14 +60,6 @@ def candidates(risks: pl.DataFrame, profiles: pl.DataFrame) -> pl.DataFrame:
         .join(openness, on="series_id")
         .select("series_id", (pl.col("rhythm") * pl.col("openness")).alias("merit"))
         .sort("merit", "series_id", descending=[True, False])
-    )
-
-
-def structural_tests(model: Structural, history: History, fitted: Fitted, rows: np.ndarray) -> pl.DataFrame:
-    """Backtests (``forecasting.tables.BACKTESTS``) of some of the history's series, at the ensemble's own cuts."""
-    part = history.take(rows)
-    return backtest(
-        model.name, part, lambda cut: model.paths(part, cut), fitted.cuts(CUTS), lambda cut: fitted.has(cut)[rows]
     )
 
 

@@ -129,16 +129,14 @@ def neither_scale_nor_break(monkeypatch) -> None:
     monkeypatch.setattr(history_module, "find_breaks", nowhere)
 
 
-@pytest.mark.parametrize(
-    "paths_at", [lambda h, cut: FLEET.fit(h).paths(cut), STRUCTURAL.paths], ids=["ensemble", "structural"]
-)
-def test_a_cut_knows_its_own_past_alone(make_grid, mixed, monkeypatch, paths_at):
+@pytest.mark.parametrize("model", [FLEET, STRUCTURAL], ids=lambda model: model.name)
+def test_a_cut_knows_its_own_past_alone(make_grid, mixed, monkeypatch, model):
     neither_scale_nor_break(monkeypatch)
     cut = 14
     values = np.stack(mixed)
     altered = values.copy()
     altered[:, -24 * cut :] = np.where(np.isnan(values[:, -24 * cut :]), np.nan, 77.0)
-    one, two = (paths_at(look_back(make_grid(*v), H, 60), cut) for v in (values, altered))
+    one, two = (model.fit(look_back(make_grid(*v), H, 60)).paths(cut) for v in (values, altered))
     assert one.values.tobytes() == two.values.tobytes()
     assert one.weights.tobytes() == two.weights.tobytes()
 
@@ -146,7 +144,7 @@ def test_a_cut_knows_its_own_past_alone(make_grid, mixed, monkeypatch, paths_at)
 def test_the_structural_model_says_at_a_cut_what_it_says_with_nothing_after_it(make_grid, mixed, monkeypatch):
     neither_scale_nor_break(monkeypatch)
     values, cut = np.stack(mixed), 7
-    then = STRUCTURAL.paths(look_back(make_grid(*values), H, 60), cut)
+    then = STRUCTURAL.fit(look_back(make_grid(*values), H, 60)).paths(cut)
     alone = STRUCTURAL.paths(look_back(make_grid(*values[:, : -24 * cut]), H, 60))
     assert then.values.tobytes() == alone.values.tobytes()
     assert then.level.tobytes() == alone.level.tobytes()
