@@ -132,7 +132,7 @@ def probability(paths: Paths, limit: np.ndarray, lasts_h: int, direction: str, h
     wanted = np.where(np.isfinite(limit), wanted, _sign(direction) * limit)
     share = np.maximum.accumulate(_smoothed(extremes, paths, wanted, direction, ends), axis=1)
     at = [int(np.flatnonzero(ends == h)[0]) for h in horizons]
-    return Crossing(np.clip(share[:, at], LEAST, 1 - LEAST), _eta(share, ends))
+    return Crossing(np.clip(share[:, at], LEAST, 1 - LEAST), arrival(share, ends))
 
 
 def _sign(direction: str) -> int:
@@ -181,10 +181,14 @@ def _epanechnikov(x: np.ndarray) -> np.ndarray:
     return 0.5 + 3 / (4 * np.sqrt(5)) * (x - x**3 / 15)
 
 
-def _eta(share: np.ndarray, ends: np.ndarray) -> np.ndarray:
-    """float64 [R, 3]: where the share of P within the longest horizon passes 10, 50 and 90 %.
+def arrival(share: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """When a crossing comes if it comes: the hours at which P passes 10, 50 and 90 % of what it is at last.
 
-    Before the first end the share grows from zero in a straight line.
+    Args:
+        share: [R, E], P(crossing before each end), never decreasing. ends: [E], hours, ascending.
+
+    Returns:
+        float64 [R, 3]. Between the ends, and before the first, P grows in straight lines.
     """
     hours = np.r_[0.0, ends.astype(np.float64)]
     growing = np.concatenate([np.zeros((len(share), 1)), share], axis=1)

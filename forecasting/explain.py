@@ -21,6 +21,7 @@ from forecasting.tables import HORIZONS
 NOTABLE_SEASON = 0.3  # strength
 NOTABLE_TREND = 0.3  # strength
 FEWEST_TESTS = 2
+FEWEST_EVES = 7
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,8 @@ class Evidence:
     """What is known about one limit of one series tonight.
 
     limit: a row of forecasting.limits. profile: a row of features.profiles.
-    p: of a crossing within the longest horizon; p_without_growth: the same if the level stayed where it is.
+    eves, went_so_far: past days whose following week is known, and those after which it went as far as it would have to
+        now.
     furthest: the level nearest to the limit (or furthest beyond it) that was ever held as long as a crossing takes, and
         how many hours before as_of; None if it was never observed so long.
     backtests: rows of ``forecasting.tables.BACKTESTS`` of the model that serves.
@@ -40,8 +42,8 @@ class Evidence:
     limit: dict[str, Any]
     profile: dict[str, Any]
     crossed: bool
-    p: float
-    p_without_growth: float
+    eves: int
+    went_so_far: int
     furthest: tuple[float, int] | None
     backtests: pl.DataFrame
 
@@ -54,7 +56,7 @@ class Evidence:
 
 def explain(evidence: Evidence) -> list[str]:
     """The facts, most telling first."""
-    facts = [_standing, _growth, _growth_part, _past, _resets, _step, _season, _history, _tested, _limit]
+    facts = [_standing, _growth, _went, _past, _resets, _step, _season, _history, _tested, _limit]
     return [sentence for fact in facts if (sentence := fact(evidence))]
 
 
@@ -96,10 +98,14 @@ def _since(e: Evidence) -> str:
     return f" since the last {word} on {e.ago(known[word])}"
 
 
-def _growth_part(e: Evidence) -> str | None:
-    if e.crossed or e.p - e.p_without_growth < 0.1:
+def _went(e: Evidence) -> str | None:
+    if e.crossed or e.eves < FEWEST_EVES:
         return None
-    return f"If it stayed at its present level, the probability would be {format_share(e.p_without_growth)}."
+    word = "rose" if e.signal.direction == "up" else "fell"
+    of_them = f"of the last {e.eves} days whose following week is known"
+    if e.went_so_far == 0:
+        return f"After none {of_them} it {word} as far within a week as it would have to now."
+    return f"It {word} as far within a week as it would have to now after {e.went_so_far} {of_them}."
 
 
 def _past(e: Evidence) -> str | None:

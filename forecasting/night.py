@@ -21,8 +21,9 @@ from forecasting.batch import Batch, Scored
 from forecasting.mapper import Mapper
 from forecasting.models.registry import FLEET
 from forecasting.options import ForecastingOptions
+from forecasting.school import Learnt
 from forecasting.scoring import contest_batch, score_batch
-from forecasting.tables import BACKTESTS, FAILURES, FORECASTS, MODELS, RISKS
+from forecasting.tables import BACKTESTS, FAILURES, FORECASTS, HORIZONS, MODELS, RISKS
 from forecasting.tournament import candidates, standings
 
 CONTEST_CHUNK = 4  # series a task: Prophet takes a second for each
@@ -43,27 +44,35 @@ class Scores:
     forecasts: pl.DataFrame
     models: pl.DataFrame
     tournament: pl.DataFrame
+    calibration: pl.DataFrame
     failures: pl.DataFrame
 
 
 def score_fleet(
-    batches: Iterable[Batch], options: ForecastingOptions, mapper: Mapper, progress: Progress = lambda stage, done: None
+    batches: Iterable[Batch],
+    learnt: Learnt,
+    options: ForecastingOptions,
+    mapper: Mapper,
+    progress: Progress = lambda stage, done: None,
 ) -> Scores:
     """Profile every series, and score every one that has a limit.
 
     Args:
         batches: of one as_of; taken as they are needed.
+        learnt: tonight's crossing model, and how well it would have answered lately (``forecasting.school``).
         mapper: who does the work (``forecasting.mapper``).
     """
     first: list[Scored] = []
-    for scored in mapper.map(partial(score_batch, options=options), batches):
+    for scored in mapper.map(partial(score_batch, options=options, model=learnt.model), batches):
         first.append(scored)
         progress("score", len(scored.profiles))
     second: list[Scored] = []
-    for scored in mapper.map(partial(contest_batch, options=options), _draw(first, options.prophet_series)):
+    for scored in mapper.map(
+        partial(contest_batch, options=options, model=learnt.model), _draw(first, options.prophet_series)
+    ):
         second.append(scored)
         progress("prophet", scored.backtests["series_id"].n_unique())
-    return _together([EMPTY, *first], second)
+    return _together([EMPTY, *first], second, learnt)
 
 
 EMPTY = Scored(
@@ -91,7 +100,7 @@ def _draw(scored: Sequence[Scored], places: int) -> list[Batch]:
     return sorted(singles, key=lambda batch: int(batch.grid.series_id[0]))
 
 
-def _together(first: Sequence[Scored], second: Sequence[Scored]) -> Scores:
+def _together(first: Sequence[Scored], second: Sequence[Scored], learnt: Learnt) -> Scores:
     profiles = pl.concat([one.profiles for one in first]).sort("series_id")
     risks, forecasts = (
         _replaced([getattr(one, name) for one in first], [getattr(one, name) for one in second])
@@ -102,8 +111,9 @@ def _together(first: Sequence[Scored], second: Sequence[Scored]) -> Scores:
         profiles=profiles,
         risks=risks.sort("series_id", "limit_name", "horizon_h"),
         forecasts=forecasts.sort("series_id", "hour"),
-        models=_models(risks, profiles, backtests),
-        tournament=standings(risks, profiles, backtests, FLEET.name),
+        models=_models(risks, forecasts, profiles, backtests),
+        tournament=standings(forecasts, profiles, backtests, FLEET.name),
+        calibration=learnt.calibration,
         failures=pl.concat([one.failures for one in (*first, *second)]).sort("series_id", "stage"),
     )
 
@@ -114,12 +124,18 @@ def _replaced(before: Sequence[pl.DataFrame], after: Sequence[pl.DataFrame]) -> 
     return pl.concat([pl.concat(before).join(newer.select("series_id").unique(), on="series_id", how="anti"), newer])
 
 
-def _models(risks: pl.DataFrame, profiles: pl.DataFrame, backtests: pl.DataFrame) -> pl.DataFrame:
-    """forecasting.models: what served how many series, and how all who were tested did on their own past."""
+def _models(
+    risks: pl.DataFrame, forecasts: pl.DataFrame, profiles: pl.DataFrame, backtests: pl.DataFrame
+) -> pl.DataFrame:
+    """forecasting.models: what answered for, or drew the paths of, how many series, and how those did on their past."""
     shape = profiles.select("as_of", "series_id", "shape")
     keys = ["as_of", "model", "shape", "horizon_h"]
+    whose = ["as_of", "series_id", "model"]
+    answered = risks.filter(pl.col("state") != ABSTAINED).select(*whose, "horizon_h")
+    horizons = pl.DataFrame({"horizon_h": HORIZONS}, schema={"horizon_h": pl.Int32})
+    drawn = forecasts.select(whose).unique().join(horizons, how="cross")
     served = (
-        risks.filter(pl.col("state") != ABSTAINED)
+        pl.concat([answered, drawn])
         .join(shape, on=["as_of", "series_id"])
         .group_by(keys)
         .agg(pl.col("series_id").n_unique().alias("series"))

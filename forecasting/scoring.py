@@ -1,4 +1,7 @@
-"""A batch from values to rows, in one pass: profile, ensemble, backtest, assessment. This is what workers run.
+"""A batch from values to rows, in one pass: profile, answers, paths, rows. This is what workers run.
+
+Every series is profiled, and every limit answered by the crossing model, which is cheap. Paths cost ten times as much;
+they are made where there is a risk to report, to show how it may come about.
 
 Belongs here: the order of the steps, and what happens when a series breaks one of them. Not here: the steps.
 """
@@ -15,10 +18,12 @@ import polars as pl
 from features.profiles import SCHEMA as PROFILES
 from features.profiles import profile
 from forecasting.abstention import FAILED, NO_RECENT_DATA, reasons, unscored
-from forecasting.assessment import Asked, Assessment, assess, bounded
+from forecasting.assessment import Asked, bounded, forecasts, risks
 from forecasting.backtest import CUTS, backtest
 from forecasting.batch import Batch, Scored
 from forecasting.history import History, look_back
+from forecasting.learnt.answering import answer
+from forecasting.learnt.model import CrossingModel
 from forecasting.models.ensemble import Fitted
 from forecasting.models.registry import FLEET, PROPHET, STRUCTURAL
 from forecasting.options import ForecastingOptions
@@ -32,7 +37,7 @@ LONGEST_ERROR = 300  # characters
 Result = TypeVar("Result")
 
 
-def score_batch(batch: Batch, options: ForecastingOptions) -> Scored:
+def score_batch(batch: Batch, options: ForecastingOptions, model: CrossingModel) -> Scored:
     """Profiles of all series of the batch, and risks of all its limits.
 
     A series that raises is listed in failures and abstained from; its batch is not lost.
@@ -44,17 +49,17 @@ def score_batch(batch: Batch, options: ForecastingOptions) -> Scored:
     parts: list[Scored] = []
     for start in range(0, len(able), CHUNK):
         scored, failed = _guarded(
-            "score", lambda part: _score_series(part, profiles, options), batch, able[start : start + CHUNK]
+            "score", lambda part: _score_series(part, profiles, options, model), batch, able[start : start + CHUNK]
         )
         parts += scored
         failures = pl.concat([failures, failed])
     silent = pl.concat([silent, _failed(failures.join(silent, on="series_id", how="anti"))])
     abstained = unscored(batch.limits, silent, batch.missing)
-    risks = pl.concat([abstained.with_columns(as_of=pl.lit(batch.grid.as_of)).cast(RISKS), *(p.risks for p in parts)])  # pyright: ignore[reportArgumentType]
-    entrants = candidates(risks, profiles)["series_id"].head(options.prophet_series).to_numpy()
+    every = pl.concat([abstained.with_columns(as_of=pl.lit(batch.grid.as_of)).cast(RISKS), *(p.risks for p in parts)])  # pyright: ignore[reportArgumentType]
+    entrants = candidates(every, profiles)["series_id"].head(options.prophet_series).to_numpy()
     return Scored(
         profiles=profiles,
-        risks=risks,
+        risks=every,
         forecasts=pl.concat([pl.DataFrame(schema=FORECASTS), *(part.forecasts for part in parts)]),
         backtests=pl.concat([pl.DataFrame(schema=BACKTESTS), *(part.backtests for part in parts)]),
         failures=failures,
@@ -62,12 +67,12 @@ def score_batch(batch: Batch, options: ForecastingOptions) -> Scored:
     )
 
 
-def contest_batch(batch: Batch, options: ForecastingOptions) -> Scored:
-    """Prophet's backtests on the batch's series; risks and forecasts of those where it wins.
+def contest_batch(batch: Batch, options: ForecastingOptions, model: CrossingModel) -> Scored:
+    """Prophet's backtests on the batch's series; forecasts of those where it wins, and their risks with the facts anew.
 
-    A series that raises keeps the ensemble's answer, and is listed in failures.
+    A series that raises keeps what it had, and is listed in failures.
     """
-    parts, failures = _guarded("prophet", lambda part: _contest(part, options), batch, batch.grid.series_id)
+    parts, failures = _guarded("prophet", lambda part: _contest(part, options, model), batch, batch.grid.series_id)
     return Scored(
         profiles=pl.concat([PROFILES.to_frame(), *(part.profiles for part in parts)]),
         risks=pl.concat([pl.DataFrame(schema=RISKS), *(part.risks for part in parts)]),
@@ -77,18 +82,40 @@ def contest_batch(batch: Batch, options: ForecastingOptions) -> Scored:
     )
 
 
-def _score_series(batch: Batch, profiles: pl.DataFrame, options: ForecastingOptions) -> Scored:
-    history, asked = _look_back(batch, options), _asked(batch, profiles, options)
+def _score_series(batch: Batch, profiles: pl.DataFrame, options: ForecastingOptions, model: CrossingModel) -> Scored:
+    asked = _asked(batch, profiles, options)
+    limits = asked.about(batch.grid)
+    answers = answer(batch.grid, limits, model, options.history_days)
+    at_risk = limits["row"].to_numpy()[answers.p[:, -1] >= options.report_floor]
+    paths, tests = _paths(batch.only(batch.grid.series_id[np.unique(at_risk)]), asked, profiles, options)
+    told = risks(model.name, batch.grid, limits, answers, asked=asked, backtests=_serving(tests, paths))
+    return Scored(profiles.clear(), told, paths, tests, pl.DataFrame(schema=FAILURES))
+
+
+def _paths(
+    batch: Batch, asked: Asked, profiles: pl.DataFrame, options: ForecastingOptions
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Rows of forecasting.forecasts, by the structural model where it wins and by the ensemble else; all backtests."""
+    if len(batch.grid.series_id) == 0:
+        return pl.DataFrame(schema=FORECASTS), pl.DataFrame(schema=BACKTESTS)
+    history = _look_back(batch, options)
     fitted = FLEET.fit(history)
     first = _first_round(history, fitted, profiles)
-    others = np.setdiff1d(np.arange(len(history.grid.series_id)), first.won)
-    made = []
+    won = first.won
+    others = np.setdiff1d(np.arange(len(history.grid.series_id)), won)
+    made = [pl.DataFrame(schema=FORECASTS)]
     if len(others):
-        made.append(_assess(FLEET.name, fitted.paths().take(others), history.take(others), asked, first.tests))
-    if len(first.won):
-        made.append(_assess(STRUCTURAL.name, first.paths, history.take(first.won), asked, first.tests))
-    risks, forecasts = pl.concat([one.risks for one in made]), pl.concat([one.forecasts for one in made])
-    return Scored(profiles.clear(), risks, forecasts, first.tests, pl.DataFrame(schema=FAILURES))
+        part = history.take(others)
+        made.append(forecasts(FLEET.name, bounded(fitted.paths().take(others), part, asked), part))
+    if len(won):
+        part = history.take(won)
+        made.append(forecasts(STRUCTURAL.name, bounded(first.paths, part, asked), part))
+    return pl.concat(made), first.tests
+
+
+def _serving(tests: pl.DataFrame, paths: pl.DataFrame) -> pl.DataFrame:
+    """The backtests of the models whose paths are shown."""
+    return tests.join(paths.select("series_id", "model").unique(), on=["series_id", "model"], how="semi")
 
 
 @dataclass(frozen=True)
@@ -112,25 +139,23 @@ def _first_round(history: History, fitted: Fitted, profiles: pl.DataFrame) -> _R
     return _Round(pl.concat([champion, challenger]), entered[won], structural.paths().take(won))
 
 
-def _assess(model: str, paths: Paths, history: History, asked: Asked, tests: pl.DataFrame) -> Assessment:
-    own = tests.filter(pl.col("model") == model)
-    return assess(model, bounded(paths, history, asked), history, asked, own)
-
-
-def _contest(batch: Batch, options: ForecastingOptions) -> Scored:
+def _contest(batch: Batch, options: ForecastingOptions, model: CrossingModel) -> Scored:
     history, profiles = _look_back(batch, options), profile(batch.grid, batch.falling)
     fitted = FLEET.fit(history)
     first = _first_round(history, fitted, profiles)
     structural = pl.col("series_id").is_in(pl.Series(history.grid.series_id[first.won]).implode())
     serving = first.tests.filter((pl.col("model") == STRUCTURAL.name) == structural)
     tests = contest(PROPHET, history, fitted)
-    winners = wins(tests, serving)
-    rows = np.flatnonzero(np.isin(history.grid.series_id, winners))
-    made = Assessment(pl.DataFrame(schema=RISKS), pl.DataFrame(schema=FORECASTS))
-    if len(rows):
-        part = history.take(rows)
-        made = _assess(PROPHET.name, PROPHET.paths(part), part, _asked(batch, profiles, options), tests)
-    return Scored(PROFILES.to_frame(), made.risks, made.forecasts, tests, pl.DataFrame(schema=FAILURES))
+    winners = batch.only(wins(tests, serving))
+    told, paths = pl.DataFrame(schema=RISKS), pl.DataFrame(schema=FORECASTS)
+    if len(winners.grid.series_id):
+        part = history.take(np.flatnonzero(np.isin(history.grid.series_id, winners.grid.series_id)))
+        asked = _asked(winners, profiles, options)
+        paths = forecasts(PROPHET.name, bounded(PROPHET.paths(part), part, asked), part)
+        limits = asked.about(winners.grid)
+        answers = answer(winners.grid, limits, model, options.history_days)
+        told = risks(model.name, winners.grid, limits, answers, asked=asked, backtests=_serving(tests, paths))
+    return Scored(PROFILES.to_frame(), told, paths, tests, pl.DataFrame(schema=FAILURES))
 
 
 def _look_back(batch: Batch, options: ForecastingOptions) -> History:

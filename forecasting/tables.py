@@ -86,6 +86,25 @@ TOURNAMENT = {
     "coverage_80": pl.Float64,  # share of the held-out hours inside [q10, q90]
 }
 
+# How the crossing model's answers about the newest settled past compare with what came; bins for a reliability diagram.
+CALIBRATION = {
+    "as_of": TIME,
+    "model": pl.String,
+    "shape": pl.String,  # of the series when it was asked; "all" for all of them
+    "horizon_h": pl.Int32,
+    "prior": pl.String,
+    "lessons": pl.Int32,  # settled questions that the model learnt from
+    "learnt_from": TIME,
+    "learnt_until": TIME,
+    "questions": pl.Int32,  # settled questions that it was examined on, before it learnt from them
+    "crossed": pl.Int32,
+    "mean_p": pl.Float64,
+    "brier": pl.Float64,
+    "climatology_brier": pl.Float64,  # of always answering the share that crossed
+    "calibration_error": pl.Float64,  # mean distance between p and the share that crossed, over tenths of p
+    "bins": pl.List(pl.Struct({"p": pl.Float64, "share": pl.Float64, "n": pl.Int32})),
+}
+
 FAILURES = {
     "as_of": TIME,
     "series_id": pl.UInt64,

@@ -44,21 +44,36 @@ def series_of(con: duckdb.DuckDBPyConnection) -> pl.DataFrame:
     return con.sql("FROM raw.series ORDER BY series_id").pl()
 
 
-def gather(con: duckdb.DuckDBPyConnection, frames: Frames, series_ids: pl.Series, as_of: datetime, hours: int) -> None:
-    """Write the frame features.history: the hourly means of some series before `as_of`, published and just rolled up.
+HISTORY = "features.history"
+TEACHERS = "features.teachers"
+"""Frames of gathered hours: of every watched series, and further back of those that teach the crossing model."""
+
+
+def gather(
+    con: duckdb.DuckDBPyConnection,
+    frames: Frames,
+    series_ids: pl.Series,
+    as_of: datetime,
+    hours: int,
+    *,
+    name: str = HISTORY,
+) -> None:
+    """Write the hourly means of some series before `as_of`, published and just rolled up, as the frame `name`.
 
     Ordered by series and hour, so that batches of series are read in slices.
     """
     con.register("wanted", pl.DataFrame({"series_id": series_ids}).to_arrow())
     hours_before = _hours(frames, as_of - timedelta(hours=hours), as_of)
-    copy(con, frames, "features.history", f"FROM {hours_before} SEMI JOIN wanted USING (series_id) ORDER BY ALL")
+    copy(con, frames, name, f"FROM {hours_before} SEMI JOIN wanted USING (series_id) ORDER BY ALL")
 
 
-def grids(frames: Frames, series_ids: Sequence[int], as_of: datetime, hours: int) -> Iterator[Grid]:
+def grids(
+    frames: Frames, series_ids: Sequence[int], as_of: datetime, hours: int, *, name: str = HISTORY, batch: int = BATCH
+) -> Iterator[Grid]:
     """The gathered history in batches of series, each on one grid of `hours`."""
-    history = frames.scan("features.history")
-    for start in range(0, len(series_ids), BATCH):
-        part = series_ids[start : start + BATCH]
+    history = frames.scan(name)
+    for start in range(0, len(series_ids), batch):
+        part = series_ids[start : start + batch]
         chunk = history.filter(pl.col("series_id").is_between(part[0], part[-1])).collect()
         yield to_grid(chunk, as_of, hours)
 

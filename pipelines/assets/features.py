@@ -5,6 +5,7 @@ import dagster as dg
 from features.incidents import as_of_view, durations
 from features.signals import match
 from forecasting.limits import hours_needed
+from forecasting.school import teachers
 from pipelines import checks, history
 from pipelines.assets import metadata
 from pipelines.site import Night, Site
@@ -51,9 +52,13 @@ def gathered_history(context: dg.AssetExecutionContext, site: dg.ResourceParam[S
         matched = match(series, signals).join(series, on="series_id").sort("series_id")
         night.frames.write("features.signals", matched)
         history.gather(con, night.frames, matched["series_id"], night.as_of, history_hours(night))
+        options = night.settings.forecasting
+        teaching = teachers(matched["series_id"], options)
+        further = 24 * (options.history_days + options.learning_days)
+        history.gather(con, night.frames, teaching, night.as_of, further, name=history.TEACHERS)
     path = night.frames.path("features.history")
     lineage = {"mean": [("features.hourly", "mean")], "hour": [("features.hourly", "hour")]}
-    told = {"series known": len(series), "series with a signal": len(matched)}
+    told = {"series known": len(series), "series with a signal": len(matched), "series that teach": len(teaching)}
     return dg.MaterializeResult(metadata=metadata.table(path, lineage) | metadata.counts(told))
 
 

@@ -4,21 +4,30 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
+import numpy as np
 import polars as pl
 
 from features.grid import Grid
 from forecasting.limits import companion_metrics, resolve
 from forecasting.mapper import ProcessPool
 from forecasting.night import Batch, Scores, score_fleet
+from forecasting.school import Class, gather, learn, teachers, timetable
 from forecasting.tables import LIMITS as LIMIT_COLUMNS
 from forecasting.tables import MISSING
-from pipelines import checks, history
+from pipelines import checks, history, priors
 from pipelines.assets import metadata
 from pipelines.assets.features import HISTORY, history_hours
 from pipelines.site import Night, Site
+from reports.reliability import draw
 
 LIMITS = ["forecasting", "limits"]
 RISKS = ["forecasting", "risks"]
+TEACHING_BATCH = 250  # series at once: they reach twice as far back as those that are scored
+CHECKED = {
+    "forecasting.risks": checks.RISKS,
+    "forecasting.models": checks.MODELS,
+    "forecasting.calibration": checks.CALIBRATION,
+}
 
 
 @dg.asset(
@@ -59,33 +68,45 @@ def limits(context: dg.AssetExecutionContext, site: dg.ResourceParam[Site]) -> d
                      description="Quantile paths of the series at risk."),
         dg.AssetSpec(["forecasting", "models"], group_name="forecasting", deps=[HISTORY], kinds={"numpy"},
                      description="Which model served which shapes, and how good it was on their own past."),
+        dg.AssetSpec(["forecasting", "calibration"], group_name="forecasting", deps=[HISTORY], kinds={"numpy"},
+                     description="How tonight's way of answering would have answered the newest settled fortnight."),
+        dg.AssetSpec(["forecasting", "tournament"], group_name="forecasting", deps=[HISTORY], kinds={"numpy"},
+                     description="How the challengers did against the ensemble, by shape."),
         dg.AssetSpec(["forecasting", "failures"], group_name="forecasting", deps=[HISTORY], kinds={"numpy"},
                      description="Series that could not be scored, and why."),
     ],
-    check_specs=checks.specs(checks.RISKS, RISKS),
+    check_specs=[spec for table, rules in CHECKED.items() for spec in checks.specs(rules, table.split("."))],
 )  # fmt: skip
 def scores(context: dg.AssetExecutionContext, site: dg.ResourceParam[Site]) -> Iterator[dg.MaterializeResult]:
     night = site.night(context)
     watched = night.frames.read("features.signals")
     options = night.settings.forecasting
+    pool = ProcessPool(options.workers)
+    teaching = teachers(watched["series_id"], options)
+    with night.progress.stage("learn from the settled past", len(teaching)) as advance:
+        known = gather(classes(night, watched, teaching), pool, advance)
+        learnt = learn(priors.load(options.prior), known, night.as_of)
     with night.progress.stage("forecast", len(watched)) as advance:
         found = score_fleet(
             batches(night, watched),
+            learnt,
             options,
-            ProcessPool(options.workers),
+            pool,
             lambda stage, done: advance(done) if stage == "score" else None,
         )
     paths = _write(night, found)
+    told = _told(found, watched)
     with night.warehouse.scratch() as con:
-        results = checks.run(con, checks.RISKS, RISKS, {"risks": [paths["forecasting.risks"]]})
+        checked = {
+            table: checks.run(con, rules, table.split("."), {table.split(".")[1]: [paths[table]]})
+            for table, rules in CHECKED.items()
+        }
     for table, path in paths.items():
-        told = metadata.table(path, LINEAGE.get(table))
-        if table == "forecasting.risks":
-            told |= {"most probable": metadata.rows(_most_probable(found.risks, watched))}
-        if table == "forecasting.models":
-            told |= {"what served": metadata.rows(found.models.drop("as_of"), 50)}
-        checked = results if table == "forecasting.risks" else []
-        yield dg.MaterializeResult(asset_key=table.split("."), metadata=told, check_results=checked)
+        yield dg.MaterializeResult(
+            asset_key=table.split("."),
+            metadata=metadata.table(path, LINEAGE.get(table)) | told.get(table, {}),
+            check_results=checked.get(table, []),
+        )
 
 
 LINEAGE = {
@@ -111,6 +132,19 @@ def batches(night: Night, watched: pl.DataFrame) -> Iterator[Batch]:
         yield Batch(grid, watched.filter(ours), resolved.filter(ours), missing.filter(ours), signals)
 
 
+def classes(night: Night, watched: pl.DataFrame, teaching: pl.Series) -> Iterator[Class]:
+    """The series that teach, with the moments at which they do."""
+    options, signals = night.settings.forecasting, night.settings.signals.all
+    origins, examined = timetable(night.as_of, options)
+    down = [signal.name for signal in signals if signal.direction == "down"]
+    falling = watched.filter(pl.col("signal").is_in(down))["series_id"].to_numpy()
+    hours = 24 * (options.history_days + options.learning_days)
+    for grid in history.grids(
+        night.frames, teaching.to_list(), night.as_of, hours, name=history.TEACHERS, batch=TEACHING_BATCH
+    ):
+        yield Class(grid, np.isin(grid.series_id, falling), origins, examined, options.history_days)
+
+
 def _among(grid: Grid) -> pl.Expr:
     return pl.col("series_id").is_in(pl.Series(grid.series_id, dtype=pl.UInt64).implode())
 
@@ -121,9 +155,24 @@ def _write(night: Night, found: Scores) -> dict[str, Path]:
         "forecasting.risks": found.risks,
         "forecasting.forecasts": found.forecasts,
         "forecasting.models": found.models,
+        "forecasting.calibration": found.calibration,
+        "forecasting.tournament": found.tournament,
         "forecasting.failures": found.failures,
     }
     return {table: night.frames.write(table, frame) for table, frame in frames.items()}
+
+
+def _told(found: Scores, watched: pl.DataFrame) -> dict[str, dict[str, dg.MetadataValue]]:
+    """What an SRE sees of some of the tables, besides their rows and columns."""
+    told = {
+        "forecasting.risks": {"most probable": metadata.rows(_most_probable(found.risks, watched))},
+        "forecasting.models": {"what served": metadata.rows(found.models.drop("as_of"), 50)},
+        "forecasting.calibration": {"how far to trust": metadata.rows(found.calibration.drop("as_of", "bins"), 50)},
+        "forecasting.tournament": {"standings": metadata.rows(found.tournament.drop("as_of"), 50)},
+    }
+    if not found.calibration.is_empty():
+        told["forecasting.calibration"]["reliability"] = metadata.chart(draw(found.calibration), "reliability")
+    return told
 
 
 def _most_probable(risks: pl.DataFrame, watched: pl.DataFrame) -> pl.DataFrame:

@@ -1,0 +1,147 @@
+"""The crossing model: from what is known about a question to the probability of a crossing.
+
+Belongs here: the two layers of knowledge and how they answer. Not here: how they are learnt
+(``forecasting.learnt.learning``), or where they are kept (``pipelines.priors``).
+
+The *prior* ships with the project and knows how series behave in general: boosted trees, one ensemble a horizon. The
+*fleet's own* layer is learnt every night from the fleet's settled past: a recalibration of the prior (two numbers a
+horizon, shrunk towards none), and trees of its own that continue the prior where there is enough to learn from. With no
+past of its own a fleet gets the prior; as its history grows, it gets its own.
+
+Both are monotone: a higher limit is never more probable to be reached.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+from dataclasses import dataclass, field
+from hashlib import blake2b
+
+import lightgbm as lgb
+import numpy as np
+
+from forecasting.learnt.questions import MONOTONE, NAMES
+from forecasting.tables import HORIZONS
+
+FORMAT = 1
+SURE = 9.0  # logits: no answer is surer than 1 in 8,000
+LEAST = 1 / (1 + np.exp(SURE))
+
+
+class PriorError(ValueError):
+    """A prior that cannot be used; the message says why, in one line."""
+
+
+@dataclass(frozen=True)
+class Trees:
+    """Boosted trees, one ensemble a horizon. They are kept as LightGBM's text, which pickles and compares."""
+
+    text: tuple[str, ...]
+    _loaded: list[lgb.Booster] = field(default_factory=list, compare=False, repr=False)
+
+    def logits(self, known: np.ndarray) -> np.ndarray:
+        """float64 [N, len(HORIZONS)].
+
+        Args:
+            known: float32 [N, len(NAMES)], see ``forecasting.learnt.questions``.
+        """
+        if not self._loaded:
+            self._loaded.extend(lgb.Booster(model_str=text) for text in self.text)
+        if len(known) == 0:
+            return np.zeros((0, len(HORIZONS)))
+        return np.stack([np.asarray(one.predict(known, raw_score=True, num_threads=1)) for one in self._loaded], axis=1)
+
+    def __getstate__(self) -> dict[str, object]:
+        return {"text": self.text, "_loaded": []}  # boosters do not travel; their text does
+
+
+@dataclass(frozen=True)
+class Prior:
+    """What is known before a fleet has a past of its own.
+
+    trees: None for no prior at all; then the share of a series' own eves after which it rose as far stands in.
+    about: where it comes from, in words, for the tables.
+    """
+
+    trees: Trees | None
+    about: str
+
+    @property
+    def name(self) -> str:
+        """A word and a digest: the same for the same trees."""
+        if self.trees is None:
+            return "none"
+        return "prior-" + blake2b("".join(self.trees.text).encode(), digest_size=4).hexdigest()
+
+    def logits(self, known: np.ndarray) -> np.ndarray:
+        if self.trees is not None:
+            return self.trees.logits(known)
+        shares = known[:, [NAMES.index(f"went_alike_{horizon}h") for horizon in HORIZONS]].astype(np.float64)
+        return np.log(shares / (1 - shares))
+
+
+NO_PRIOR = Prior(None, "no prior: the series' own past alone")
+
+
+@dataclass(frozen=True)
+class CrossingModel:
+    """A prior, and what a fleet's own past made of it.
+
+    shift, slope: float64 [len(HORIZONS)]: recalibrated logits are shift + slope * logits of the prior.
+    own: trees that continue them, or None.
+    """
+
+    prior: Prior
+    shift: np.ndarray
+    slope: np.ndarray
+    own: Trees | None = None
+
+    @property
+    def name(self) -> str:
+        return "learnt"
+
+    def logits(self, known: np.ndarray) -> np.ndarray:
+        """float64 [N, len(HORIZONS)], not yet monotone along the horizons."""
+        found = self.shift + self.slope * self.prior.logits(known)
+        return found if self.own is None else found + self.own.logits(known)
+
+    def probabilities(self, known: np.ndarray) -> np.ndarray:
+        """float64 [N, len(HORIZONS)] within (0, 1), never decreasing along the horizons.
+
+        Args:
+            known: float32 [N, len(NAMES)].
+        """
+        p = 1 / (1 + np.exp(-np.clip(self.logits(known), -SURE, SURE)))
+        return np.maximum.accumulate(p, axis=1)
+
+
+def unlearnt(prior: Prior) -> CrossingModel:
+    """The prior as it is."""
+    return CrossingModel(prior, np.zeros(len(HORIZONS)), np.ones(len(HORIZONS)))
+
+
+def dump(prior: Prior) -> bytes:
+    """A prior as a file's content; the same bytes for the same prior."""
+    if prior.trees is None:
+        raise PriorError("there is nothing to write: no prior")
+    content = {"format": FORMAT, "about": prior.about, "predictors": list(NAMES), "monotone": list(MONOTONE)}
+    trees = dict(zip(map(str, HORIZONS), prior.trees.text, strict=True))
+    return gzip.compress(json.dumps(content | {"trees": trees}).encode(), mtime=0)
+
+
+def parse(content: bytes) -> Prior:
+    """The prior that `dump` wrote.
+
+    Raises:
+        PriorError: the content is no prior, or one for other predictors than these.
+    """
+    try:
+        found = json.loads(gzip.decompress(content))
+        kind, names = found["format"], found["predictors"]
+        text = tuple(found["trees"][str(horizon)] for horizon in HORIZONS)
+    except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
+        raise PriorError(f"it is no prior ({type(error).__name__}); build one with python -m data.prior") from error
+    if kind != FORMAT or tuple(names) != NAMES:
+        raise PriorError("it was built for another release; build it again with python -m data.prior")
+    return Prior(Trees(text), str(found["about"]))
