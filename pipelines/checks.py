@@ -1,4 +1,5 @@
-"""What must hold of staged frames before they are published. A check that fails stops the run in front of the commit.
+"""What must hold of staged frames before they are published. A check that fails stops the run in front of the commit,
+or, where it asks how far the results can be trusted and not whether they are sound, warns and lets it go on.
 
 A check is a query for the rows that violate it, so it says not only that something is wrong but what. Belongs here: the
 rules. Not here: rules about single input rows (those are rejected by the sources, the night goes on).
@@ -19,11 +20,15 @@ from pipelines.warehouse import quoted
 
 @dataclass(frozen=True)
 class Rule:
-    """A rule about an asset's staged frames; `violations` selects what breaks it."""
+    """A rule about an asset's staged frames; `violations` selects what breaks it.
+
+    warns: whether breaking it only warns; else it stops the run.
+    """
 
     name: str
     description: str
     violations: str
+    warns: bool = False
 
 
 METRICS = (
@@ -113,6 +118,33 @@ RISKS = (
     ),
 )
 
+CALIBRATION = (
+    Rule(
+        "calibrated",
+        "P within a week lay within 0.10 of the share that crossed, on average over 200 settled questions or more.",
+        """
+        SELECT horizon_h, questions, round(calibration_error, 3) AS calibration_error
+        FROM calibration
+        WHERE shape = 'all' AND horizon_h = 168 AND questions >= 200 AND calibration_error > 0.10
+        """,
+        warns=True,
+    ),
+)
+
+MODELS = (
+    Rule(
+        "band_holds",
+        "The forecasts' 80 % band held 70 to 90 % of the hours of past weeks, over 30 series or more.",
+        """
+        SELECT round(sum(coverage_80 * series) / sum(series), 3) AS coverage_80, sum(series) AS series
+        FROM models
+        WHERE horizon_h = 168 AND coverage_80 IS NOT NULL
+        HAVING sum(series) >= 30 AND sum(coverage_80 * series) / sum(series) NOT BETWEEN 0.70 AND 0.90
+        """,
+        warns=True,
+    ),
+)
+
 TICKETS = (
     Rule(
         "one_event_a_ticket",
@@ -128,8 +160,11 @@ TICKETS = (
 
 
 def specs(rules: tuple[Rule, ...], asset: list[str]) -> list[dg.AssetCheckSpec]:
-    """The rules as Dagster's blocking checks of an asset."""
-    return [dg.AssetCheckSpec(rule.name, asset=asset, description=rule.description, blocking=True) for rule in rules]
+    """The rules as Dagster's checks of an asset, blocking unless they only warn."""
+    return [
+        dg.AssetCheckSpec(rule.name, asset=asset, description=rule.description, blocking=not rule.warns)
+        for rule in rules
+    ]
 
 
 def run(
@@ -161,4 +196,11 @@ def _check(con: duckdb.DuckDBPyConnection, rule: Rule, asset: list[str], as_of: 
     metadata: dict[str, dg.MetadataValue] = {"violations": dg.MetadataValue.int(count)}
     if count:
         metadata["first"] = dg.MetadataValue.json(found.select(pl.exclude("violations").cast(pl.String)).to_dicts())
-    return dg.AssetCheckResult(check_name=rule.name, asset_key=dg.AssetKey(asset), passed=count == 0, metadata=metadata)
+    return dg.AssetCheckResult(
+        check_name=rule.name,
+        asset_key=dg.AssetKey(asset),
+        passed=count == 0,
+        severity=dg.AssetCheckSeverity.WARN if rule.warns else dg.AssetCheckSeverity.ERROR,
+        metadata=metadata,
+        description=rule.description,
+    )

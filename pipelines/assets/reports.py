@@ -89,7 +89,8 @@ def incident_trends(context: dg.AssetExecutionContext, site: dg.ResourceParam[Si
     kinds={"duckdb"},
     deps=[
         HOURLY, LIMITS, RISKS, TICKET_EVENTS, INCIDENT_TRENDS, PROFILES,
-        ["forecasting", "forecasts"], ["forecasting", "models"], ["forecasting", "failures"],
+        ["forecasting", "forecasts"], ["forecasting", "models"], ["forecasting", "calibration"],
+        ["forecasting", "tournament"], ["forecasting", "failures"],
     ],
     pool="warehouse",
     description="The second commit: everything that was concluded tonight becomes visible at once.",

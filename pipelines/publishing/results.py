@@ -22,6 +22,8 @@ NIGHTLY_TABLES = (
     "forecasting.forecasts",
     "forecasting.risks",
     "forecasting.models",
+    "forecasting.calibration",
+    "forecasting.tournament",
     "forecasting.failures",
     "reports.ticket_events",
     "reports.incident_trends",
@@ -62,9 +64,8 @@ def publish_results(
     differs = _differs(con, staged, run.as_of)
     for table in NIGHTLY_TABLES:
         con.execute(f"DELETE FROM {table} WHERE as_of = $as_of", {"as_of": run.as_of})
-        con.execute(
-            f"INSERT INTO {table} SELECT {columns(con, table)} FROM {parquet([staged.nightly[table]])} ORDER BY ALL"
-        )
+        # By name: columns may stand in any order; one that the table lacks is an error.
+        con.execute(f"INSERT INTO {table} BY NAME FROM {parquet([staged.nightly[table]])} ORDER BY ALL")
     stale = _mark_stale(con, run.as_of) if differs else []
     newest = newest_night(con)
     if newest is None or run.as_of >= newest:

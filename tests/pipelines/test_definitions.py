@@ -45,13 +45,15 @@ def test_lineage_runs_from_samples_to_tickets(defs: dg.Definitions):
     } <= found
 
 
-def test_staged_tables_have_blocking_checks(defs: dg.Definitions):
-    specs = list(defs.resolve_asset_graph().asset_check_keys)
-    checked = {key.asset_key.to_user_string() for key in specs}
-    assert checked == {
+def test_unsound_tables_stop_the_run_and_untrustworthy_ones_warn(defs: dg.Definitions):
+    graph = defs.resolve_asset_graph()
+    blocking: dict[bool, set[str]] = {True: set(), False: set()}
+    for key in graph.asset_check_keys:
+        blocking[graph.get_check_spec(key).blocking].add(key.asset_key.to_user_string())
+    assert blocking[True] == {
         "staged/metrics", "staged/incidents", "features/hourly", "forecasting/risks", "reports/ticket_events",
     }  # fmt: skip
-    assert all(defs.resolve_asset_graph().get_check_spec(key).blocking for key in specs)
+    assert blocking[False] == {"forecasting/calibration", "forecasting/models"}
 
 
 @pytest.mark.parametrize(
