@@ -47,7 +47,6 @@ def load(named: str, folder: Path | None = None) -> Prior:
         raise InputError(f"{name}: {error}") from error
     except (OSError, zlib.error, lgb.basic.LightGBMError, ValueError, TypeError, AttributeError) as error:
         why = getattr(error, "strerror", None) or type(error).__name__
-        raise InputError(
-            f"{name}: the prior cannot be read ({why}); build it again with python -m data.prior"
-        ) from error
+        mend = "build it again with python -m data.prior"
+        raise InputError(f"{name}: the prior cannot be read ({why}); {mend}") from error
     return prior
