@@ -44,7 +44,7 @@ CROSSED: State = "crossed"
 ABSTAINED: State = "abstained"
 
 FEWEST_READINGS = 12
-FEWEST_HOURS = 2 * DAY  # a past origin needs a day before it and a day after
+FEWEST_HOURS = 2 * DAY  # that paths need: a past origin has a day before it and a day after
 
 
 def reasons(grid: Grid, options: ForecastingOptions) -> pl.DataFrame:
@@ -60,12 +60,11 @@ def reasons(grid: Grid, options: ForecastingOptions) -> pl.DataFrame:
         np.nanmin(np.c_[held, np.full(S, np.inf)], axis=1),
         np.nanmax(np.c_[held, np.full(S, -np.inf)], axis=1),
     )
-    shortest = max(options.minimum_history_h, FEWEST_HOURS)
     readings = np.count_nonzero(~np.isnan(values), axis=1)
     reason = np.select(
         [
             ~seen[:, -DAY:].any(axis=1),
-            (history < shortest) | (readings < FEWEST_READINGS) | (T < FEWEST_HOURS),
+            (history < options.minimum_history_h) | (readings < FEWEST_READINGS),
             covered < options.minimum_coverage,
             lowest == highest,
         ],

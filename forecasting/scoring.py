@@ -1,14 +1,14 @@
 """A batch from values to rows, in one pass: profile, answers, paths, rows. This is what workers run.
 
 Every series is profiled, and every limit answered by the crossing model, which is cheap. Paths cost ten times as much;
-they are made where there is a risk to report, to show how it may come about.
+they are drawn where there may be a risk, as a second opinion and to show how it may come about.
 
 Belongs here: the order of the steps, and what happens when a series breaks one of them. Not here: the steps.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -17,17 +17,18 @@ import polars as pl
 
 from features.profiles import SCHEMA as PROFILES
 from features.profiles import profile
-from forecasting.abstention import FAILED, NO_RECENT_DATA, reasons, unscored
+from forecasting.abstention import FAILED, FEWEST_HOURS, NO_RECENT_DATA, reasons, unscored
 from forecasting.assessment import Asked, bounded, forecasts, risks
 from forecasting.backtest import CUTS, backtest
 from forecasting.batch import Batch, Scored
 from forecasting.history import History, look_back
-from forecasting.learnt.answering import answer
+from forecasting.learnt.answering import Answers, answer
 from forecasting.learnt.model import CrossingModel
 from forecasting.models.ensemble import Fitted
 from forecasting.models.registry import FLEET, PROPHET, STRUCTURAL
 from forecasting.options import ForecastingOptions
 from forecasting.paths import Paths
+from forecasting.pooling import AT_RISK, Drawn, pool
 from forecasting.tables import BACKTESTS, FAILURES, FORECASTS, HORIZONS, RISKS
 from forecasting.tournament import candidates, contest, rhythmic, wins
 
@@ -86,31 +87,49 @@ def _score_series(batch: Batch, profiles: pl.DataFrame, options: ForecastingOpti
     asked = _asked(batch, profiles, options)
     limits = asked.about(batch.grid)
     answers = answer(batch.grid, limits, model, options.history_days)
-    at_risk = limits["row"].to_numpy()[answers.p[:, -1] >= options.report_floor]
-    paths, tests = _paths(batch.only(batch.grid.series_id[np.unique(at_risk)]), asked, profiles, options)
-    told = risks(model.name, batch.grid, limits, answers, asked=asked, backtests=_serving(tests, paths))
-    return Scored(profiles.clear(), told, paths, tests, pl.DataFrame(schema=FAILURES))
+    at_risk = np.unique(limits["row"].to_numpy()[answers.p[:, -1] >= AT_RISK])
+    able = profiles.filter(pl.col("history_h") >= FEWEST_HOURS)["series_id"].to_numpy()
+    drawn, tests = _draw(batch.only(np.intersect1d(batch.grid.series_id[at_risk], able)), asked, profiles, options)
+    return _told(batch, limits, answers, drawn, asked=asked, tests=tests, model=model)
 
 
-def _paths(
+def _draw(
     batch: Batch, asked: Asked, profiles: pl.DataFrame, options: ForecastingOptions
-) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Rows of forecasting.forecasts, by the structural model where it wins and by the ensemble else; all backtests."""
+) -> tuple[list[Drawn], pl.DataFrame]:
+    """Paths by the structural model where it wins and by the ensemble else, and all backtests."""
     if len(batch.grid.series_id) == 0:
-        return pl.DataFrame(schema=FORECASTS), pl.DataFrame(schema=BACKTESTS)
+        return [], pl.DataFrame(schema=BACKTESTS)
     history = _look_back(batch, options)
     fitted = FLEET.fit(history)
     first = _first_round(history, fitted, profiles)
-    won = first.won
-    others = np.setdiff1d(np.arange(len(history.grid.series_id)), won)
-    made = [pl.DataFrame(schema=FORECASTS)]
+    others = np.setdiff1d(np.arange(len(history.grid.series_id)), first.won)
+    drawn = []
     if len(others):
-        part = history.take(others)
-        made.append(forecasts(FLEET.name, bounded(fitted.paths().take(others), part, asked), part))
-    if len(won):
-        part = history.take(won)
-        made.append(forecasts(STRUCTURAL.name, bounded(first.paths, part, asked), part))
-    return pl.concat(made), first.tests
+        drawn.append(_drawn(FLEET.name, history.take(others), fitted.paths().take(others), asked))
+    if len(first.won):
+        drawn.append(_drawn(STRUCTURAL.name, history.take(first.won), first.paths, asked))
+    return drawn, first.tests
+
+
+def _drawn(model: str, history: History, paths: Paths, asked: Asked) -> Drawn:
+    return Drawn(model, history, bounded(paths, history, asked))
+
+
+def _told(
+    batch: Batch, limits: pl.DataFrame, answers: Answers, drawn: Sequence[Drawn], *, asked: Asked, tests: pl.DataFrame,
+    model: CrossingModel,
+) -> Scored:  # fmt: skip
+    """Rows about a batch: answers pooled with the paths, and the paths of what is at risk."""
+    for one in drawn:
+        answers = pool(answers, limits, one)
+    reported = np.unique(limits["row"].to_numpy()[answers.p[:, -1] >= asked.report_floor])
+    paths = [pl.DataFrame(schema=FORECASTS)]
+    for one in drawn:
+        rows = np.flatnonzero(np.isin(one.history.grid.series_id, batch.grid.series_id[reported]))
+        paths.append(forecasts(one.model, one.paths.take(rows), one.history.take(rows)))
+    shown = pl.concat(paths)
+    told = risks(model.name, batch.grid, limits, answers, asked=asked, backtests=_serving(tests, shown))
+    return Scored(PROFILES.to_frame(), told, shown, tests, pl.DataFrame(schema=FAILURES))
 
 
 def _serving(tests: pl.DataFrame, paths: pl.DataFrame) -> pl.DataFrame:
@@ -147,15 +166,15 @@ def _contest(batch: Batch, options: ForecastingOptions, model: CrossingModel) ->
     serving = first.tests.filter((pl.col("model") == STRUCTURAL.name) == structural)
     tests = contest(PROPHET, history, fitted)
     winners = batch.only(wins(tests, serving))
-    told, paths = pl.DataFrame(schema=RISKS), pl.DataFrame(schema=FORECASTS)
-    if len(winners.grid.series_id):
-        part = history.take(np.flatnonzero(np.isin(history.grid.series_id, winners.grid.series_id)))
-        asked = _asked(winners, profiles, options)
-        paths = forecasts(PROPHET.name, bounded(PROPHET.paths(part), part, asked), part)
-        limits = asked.about(winners.grid)
-        answers = answer(winners.grid, limits, model, options.history_days)
-        told = risks(model.name, winners.grid, limits, answers, asked=asked, backtests=_serving(tests, paths))
-    return Scored(PROFILES.to_frame(), told, paths, tests, pl.DataFrame(schema=FAILURES))
+    if len(winners.grid.series_id) == 0:
+        return Scored(PROFILES.to_frame(), pl.DataFrame(schema=RISKS), pl.DataFrame(schema=FORECASTS), tests,
+                      pl.DataFrame(schema=FAILURES))  # fmt: skip
+    part = history.take(np.flatnonzero(np.isin(history.grid.series_id, winners.grid.series_id)))
+    asked = _asked(winners, profiles, options)
+    limits = asked.about(winners.grid)
+    answers = answer(winners.grid, limits, model, options.history_days)
+    drawn = [_drawn(PROPHET.name, part, PROPHET.paths(part), asked)]
+    return _told(winners, limits, answers, drawn, asked=asked, tests=tests, model=model)
 
 
 def _look_back(batch: Batch, options: ForecastingOptions) -> History:

@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 
 from features.grid import Grid
-from forecasting.abstention import ABSTAINED, SCORED
+from forecasting.abstention import SCORED
 from forecasting.backtest import CUTS, backtest
 from forecasting.history import DAY, History, look_back
 from forecasting.models.base import Model
@@ -94,16 +94,16 @@ def wins(challenger: pl.DataFrame, champion: pl.DataFrame) -> np.ndarray:
     return won["series_id"].sort().to_numpy()
 
 
-def standings(risks: pl.DataFrame, profiles: pl.DataFrame, backtests: pl.DataFrame, champion: str) -> pl.DataFrame:
+def standings(forecasts: pl.DataFrame, profiles: pl.DataFrame, backtests: pl.DataFrame, champion: str) -> pl.DataFrame:
     """The tournament's table (``forecasting.tables.TOURNAMENT``): every challenger, by shape.
 
     Args:
-        risks, profiles: the columns of their tables. backtests: of the champion and of all challengers.
+        forecasts, profiles: the columns of their tables. backtests: of the champion and of all challengers.
     """
     keys = ["series_id", "days_ago", "horizon_h"]
     own = backtests.filter(pl.col("model") == champion).select(*keys, pl.col("pinball").alias("champion_pinball"))
     shape = profiles.select("series_id", "as_of", "shape")
-    serving = risks.filter(pl.col("state") != ABSTAINED).select("series_id", "model", served=True).unique()
+    serving = forecasts.select("series_id", "model", served=True).unique()
     tests = (
         backtests.filter(pl.col("model") != champion)
         .join(own, on=keys)

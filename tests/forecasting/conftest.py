@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from importlib import resources
 
 import numpy as np
 import polars as pl
@@ -12,7 +13,9 @@ import pytest
 from features.grid import Grid
 from features.signals import Signal
 from forecasting.batch import Batch
-from forecasting.tables import LIMITS, MISSING
+from forecasting.learnt.model import parse, unlearnt
+from forecasting.school import Learnt
+from forecasting.tables import CALIBRATION, LIMITS, MISSING
 
 AS_OF = datetime(2026, 3, 2)
 
@@ -58,6 +61,13 @@ def make_batch(make_grid: MakeGrid) -> MakeBatch:
         return Batch(grid, series, limit, pl.DataFrame(schema=MISSING), (signal,))
 
     return make
+
+
+@pytest.fixture(scope="session")
+def untaught() -> Learnt:
+    """The prior that ships, in a fleet without a past."""
+    shipped = parse(resources.files("data").joinpath("prior", "prior.json.gz").read_bytes())
+    return Learnt(unlearnt(shipped), pl.DataFrame(schema=CALIBRATION))
 
 
 @pytest.fixture

@@ -35,8 +35,8 @@ def facts(profile: dict | None = None, **changes) -> str:
         "limit": {"limit_name": "critical", "value": 95.0, "basis": "set in the settings", "lasts_h": 3},
         "profile": dict.fromkeys(SCHEMA) | LEAK | (profile or {}),
         "crossed": False,
-        "p": 0.8,
-        "p_without_growth": 0.1,
+        "eves": 60,
+        "went_so_far": 4,
         "furthest": (88.0, 101),
         "backtests": pl.DataFrame(tests, schema=BACKTESTS),
     }
@@ -49,7 +49,7 @@ def test_a_leak_is_told_with_its_numbers():
     assert (
         "rises by 6 % a day since the last reset on 2026-02-25 20:00 UTC; at that rate alone the limit is 4 d" in said
     )
-    assert "If it stayed at its present level, the probability would be 10 %." in said
+    assert "It rose as far within a week as it would have to now after 4 of the last 60 days" in said
     assert "reset (a restart or clean-up) 3 times, usually from 88 % by 40 %" in said
     assert "40 % of its movement is a daily rhythm." in said
     assert "60 d of history, 3 % of it missing" in said
@@ -63,6 +63,11 @@ def test_a_flat_series_claims_no_trend():
     assert "reset" not in said
 
 
+def test_a_rise_without_precedent_is_told_as_such():
+    assert "After none of the last 60 days whose following week is known it rose as far" in facts(went_so_far=0)
+    assert "as far within a week" not in facts(eves=3)
+
+
 def test_downwards_is_the_other_way_round():
     said = facts({"slope_per_day": -2.0, "level": 105.0}, direction="down")
     assert "105 %, 10 % above the limit of 95 %" in said
@@ -71,7 +76,7 @@ def test_downwards_is_the_other_way_round():
 
 
 def test_a_crossed_limit_is_said_first():
-    assert facts(crossed=True, p=1.0).startswith("Already above the limit of 95 %")
+    assert facts(crossed=True).startswith("Already above the limit of 95 %")
 
 
 def test_what_is_unknown_is_left_out():

@@ -10,18 +10,29 @@ import pytest
 from features.grid import to_grid
 from features.profiles import SCHEMA as PROFILES
 from forecasting import scoring
+from forecasting.learnt.model import NO_PRIOR, unlearnt
 from forecasting.mapper import Serial
 from forecasting.night import score_fleet
 from forecasting.options import ForecastingOptions
-from forecasting.tables import FAILURES, FORECASTS, MODELS, RISKS
+from forecasting.school import Learnt
+from forecasting.tables import CALIBRATION, FAILURES, FORECASTS, MODELS, RISKS, TOURNAMENT
 
 QUICK = ForecastingOptions(history_days=60, prophet_series=0)
 LIMITS = [60.0, 70.0, 50.0, 72.0, 80.0, 45.0, 46.0, 60.0]
-TABLES = {"profiles": PROFILES, "risks": RISKS, "forecasts": FORECASTS, "models": MODELS, "failures": FAILURES}
+TABLES = {
+    "profiles": PROFILES,
+    "risks": RISKS,
+    "forecasts": FORECASTS,
+    "models": MODELS,
+    "tournament": TOURNAMENT,
+    "calibration": CALIBRATION,
+    "failures": FAILURES,
+}
+UNTAUGHT = Learnt(unlearnt(NO_PRIOR), pl.DataFrame(schema=CALIBRATION))
 
 
-def night(*batches, options=QUICK):
-    return score_fleet(batches, options, Serial())
+def night(*batches, options=QUICK, learnt=UNTAUGHT):
+    return score_fleet(batches, learnt, options, Serial())
 
 
 def test_tables_are_whole(mixed, make_batch):
@@ -50,7 +61,9 @@ def test_tables_are_whole(mixed, make_batch):
     quantiles = scores.forecasts.select("q10", "q25", "q50", "q75", "q90").to_numpy()
     assert np.isfinite(quantiles).all()
     assert (np.diff(quantiles, axis=1) >= 0).all()
-    assert scores.models.filter(horizon_h=168)["series"].sum() == len(mixed)
+    assert scores.models.filter(horizon_h=168, model="learnt")["series"].sum() == len(mixed)
+    drawn = scores.models.filter(pl.col("model") != "learnt", horizon_h=168)
+    assert drawn["series"].sum() == scores.forecasts["series_id"].n_unique()
 
 
 def test_alone_together_and_shuffled_give_the_same_bytes(mixed, make_batch):
@@ -85,14 +98,14 @@ def test_the_future_does_not_matter(mixed, make_batch):
 def test_a_series_that_fails_does_not_take_its_batch_along(mixed, make_batch, monkeypatch):
     batch = make_batch(mixed[:4], LIMITS[:4])
     whole = night(batch)
-    look_back = scoring.look_back
+    answer = scoring.answer
 
     def trap(grid, *args):
         if 3 in grid.series_id:
             raise RuntimeError("no\nluck")
-        return look_back(grid, *args)
+        return answer(grid, *args)
 
-    monkeypatch.setattr(scoring, "look_back", trap)
+    monkeypatch.setattr(scoring, "answer", trap)
     scores = night(batch)
     assert scores.failures.select("series_id", "stage", "error").rows() == [(3, "score", "RuntimeError: no luck")]
     assert scores.risks.filter(series_id=3)["reason"].unique().to_list() == ["failed"]
@@ -111,10 +124,10 @@ def test_abstentions_say_why(hours, rng, make_batch):
     gappy = np.where(hours % 24 < 16, np.nan, noise)
     rows = {
         "no recent data": np.where(hours < T - 24, noise, np.nan),
-        "too short": only(71),
+        "too short": only(23),
         "too gappy": gappy,
         "constant": np.full(T, 5.0),
-        None: only(72),
+        None: only(24),
     }
     batch = make_batch(list(rows.values()), [60.0] * len(rows))
     scores = night(batch)

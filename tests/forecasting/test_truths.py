@@ -1,26 +1,33 @@
 """Fleets whose truth is known: leaks are foreseen, harmless ones left alone, and probabilities mean what they say."""
 
+from collections.abc import Callable
+
 import numpy as np
 import polars as pl
 import pytest
 
 from features.grid import Grid
+from forecasting.batch import Batch
 from forecasting.crossing import first_crossing, probability
 from forecasting.history import look_back
 from forecasting.mapper import Serial
 from forecasting.models.registry import FLEET
 from forecasting.night import score_fleet
 from forecasting.options import ForecastingOptions
+from forecasting.school import Learnt
 
 OPTIONS = ForecastingOptions(history_days=60, prophet_series=0)
 
 
-def weekly_risk(batch) -> pl.DataFrame:
-    return score_fleet([batch], OPTIONS, Serial()).risks.filter(horizon_h=168)
+@pytest.fixture
+def weekly_risk(untaught: Learnt) -> Callable[[Batch], pl.DataFrame]:
+    """What a fleet without a past is told about the coming week."""
+    return lambda batch: score_fleet([batch], untaught, OPTIONS, Serial()).risks.filter(horizon_h=168)
 
 
-@pytest.mark.parametrize(("slope", "due_h"), [(0.02, 60), (0.05, 120), (0.005, 100)])
-def test_a_steady_leak_is_foreseen_on_time(hours, rng, make_batch, slope, due_h):
+@pytest.mark.parametrize("leaks", [(0.02, 60), (0.05, 120), (0.005, 100)])
+def test_a_steady_leak_is_foreseen_on_time(weekly_risk, hours, rng, make_batch, leaks):
+    slope, due_h = leaks
     daily = 0.2 * np.sin(hours * 2 * np.pi / 24)
     leak = 30 + slope * hours + daily + rng.normal(0, 0.1, len(hours))
     risk = weekly_risk(make_batch([leak], [30 + slope * (len(hours) + due_h)])).row(0, named=True)
@@ -31,13 +38,13 @@ def test_a_steady_leak_is_foreseen_on_time(hours, rng, make_batch, slope, due_h)
     assert abs(hours_to[1] - due_h) < max(24, 0.5 * due_h)
 
 
-def test_a_draining_disk_is_foreseen_downwards(hours, rng, make_batch):
+def test_a_draining_disk_is_foreseen_downwards(weekly_risk, hours, rng, make_batch):
     free = 100 - 0.04 * hours + rng.normal(0, 0.2, len(hours))
     assert weekly_risk(make_batch([free], [float(free[-1]) - 4], "down"))["p"][0] > 0.8
     assert weekly_risk(make_batch([free], [float(free[-1]) - 20], "down"))["p"][0] < 0.2
 
 
-def test_a_leak_behind_daily_restarts_shows_its_slope(hours, rng, make_batch):
+def test_a_leak_behind_daily_restarts_shows_its_slope(weekly_risk, hours, rng, make_batch):
     teeth = 20 + 1.0 * (hours % 24) + 0.05 * hours + rng.normal(0, 0.3, len(hours))
     peak = 20 + 23 + 0.05 * len(hours)
     assert weekly_risk(make_batch([teeth], [peak + 4]))["p"][0] > 0.6
@@ -46,7 +53,7 @@ def test_a_leak_behind_daily_restarts_shows_its_slope(hours, rng, make_batch):
 
 
 @pytest.mark.parametrize("kind", ["flat", "noisy", "daily", "sawtooth", "spikes", "old step"])
-def test_harmless_series_are_left_alone(hours, rng, make_batch, kind):
+def test_harmless_series_are_left_alone(weekly_risk, hours, rng, make_batch, kind):
     T = len(hours)
     noise = rng.normal(0, 1, T)
     values, limit = {

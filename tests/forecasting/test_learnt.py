@@ -1,0 +1,274 @@
+"""The crossing model: what it reads, what it learns from, and what it may never do."""
+
+from datetime import datetime, timedelta
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from features.grid import Grid
+from forecasting.learnt import learning
+from forecasting.learnt.learning import learn_fleet, learn_prior
+from forecasting.learnt.lessons import EVERY_DAYS, Lessons, lessons, origins, outcomes, together
+from forecasting.learnt.model import NO_PRIOR, CrossingModel, PriorError, Trees, dump, parse, unlearnt
+from forecasting.learnt.past import look
+from forecasting.learnt.questions import MONOTONE, NAMES, predictors
+from forecasting.options import ForecastingOptions
+from forecasting.school import EXAMINED_DAYS, SETTLING_H, examine, timetable
+from forecasting.tables import HORIZONS
+
+AS_OF = datetime(2026, 3, 2)
+
+
+def fleet(rng: np.random.Generator, series: int = 12, days: int = 60) -> np.ndarray:
+    hours = np.arange(days * 24)
+    noise = rng.normal(0, 1, (series, len(hours)))
+    values = 50 + np.cumsum(noise, axis=1) * rng.uniform(0, 0.3, (series, 1)) + noise
+    values += 5 * np.sin(hours * 2 * np.pi / 24) * rng.uniform(0, 1, (series, 1))
+    values[rng.random(values.shape) < 0.02] = np.nan
+    return values
+
+
+def grid_of(values: np.ndarray, as_of: datetime = AS_OF) -> Grid:
+    return Grid(np.arange(1, len(values) + 1, dtype=np.uint64) * np.uint64(7919), as_of, values)
+
+
+def taught(rng: np.random.Generator, values: np.ndarray | None = None) -> Lessons:
+    grid = grid_of(fleet(rng) if values is None else values)
+    rising = np.zeros(len(grid.series_id), dtype=bool)
+    return together(lessons(grid, rising, at, 30) for at in origins(AS_OF, 45))
+
+
+@pytest.fixture
+def trees(rng, monkeypatch) -> CrossingModel:
+    """A small model with trees of its own."""
+    monkeypatch.setattr(learning, "FEWEST_FOR_TREES", 50)
+    monkeypatch.setattr(learning, "LESSONS_A_TREE", 20)
+    monkeypatch.setitem(learning.OWN_PARAMETERS, "min_data_in_leaf", 5)
+    known = taught(rng)
+    return learn_fleet(learn_prior(known, np.ones(len(known)), "a test", trees=10), known)
+
+
+# ---------------------------------------------------------------------------------------------------- predictors
+
+
+def test_predictors_do_not_know_units(rng):
+    values = fleet(rng, 6)
+    past, scaled = look(values, 3), look(1e6 * values + 3e7, 3)
+    row = np.arange(6)
+    one = predictors(past, row, past.level + past.spread)
+    two = predictors(scaled, row, scaled.level + scaled.spread)
+    free = [name not in {"level_to_spread"} for name in NAMES]  # it asks how large the level is
+    np.testing.assert_allclose(one[:, free], two[:, free], rtol=2e-3, atol=2e-3)
+
+
+def test_predictors_of_a_series_are_the_same_in_company(rng):
+    values = fleet(rng, 9)
+    row = np.array([0, 4, 8, 4])
+    limit = np.array([50.0, 60.0, np.inf, 52.0])
+    together_ = predictors(look(values, 3), row, limit)
+    for at in range(4):
+        alone = predictors(look(values[row[at]][None], 3), np.zeros(1, int), limit[at : at + 1])
+        assert alone.tobytes() == together_[at].tobytes()
+
+
+@given(seed=st.integers(0, 2**16), near=st.floats(-2, 6), further=st.floats(0, 6))
+def test_predictors_keep_the_order_of_limits(seed, near, further):
+    values = fleet(np.random.default_rng(seed), 3, 30)
+    past, row = look(values, 3), np.arange(3)
+    low = predictors(past, row, past.level + near * past.spread)
+    high = predictors(past, row, past.level + (near + further) * past.spread)
+    down = np.array(MONOTONE) == 1
+    up = np.array(MONOTONE) == -1
+    with np.errstate(invalid="ignore"):
+        assert not (high[:, down] > low[:, down] + 1e-5).any()
+        assert not (high[:, up] < low[:, up] - 1e-5).any()
+
+
+@pytest.mark.parametrize("kind", ["nothing", "one sample", "constant", "huge", "infinite", "an hour", "ten years"])
+def test_strange_pasts_give_numbers_or_nothing(kind):
+    values = np.full((1, 24 * 30), np.nan)
+    if kind == "one sample":
+        values[0, -1] = 5.0
+    elif kind == "constant":
+        values[:] = -7.0
+    elif kind == "huge":
+        values[0] = np.where(np.arange(values.shape[1]) % 2, 1.7e308, -1.7e308)
+    elif kind == "infinite":
+        values[0] = np.where(np.arange(values.shape[1]) % 5, 1.0, np.inf)
+    elif kind == "an hour":
+        values = np.ones((1, 1))
+    elif kind == "ten years":
+        values = np.sin(np.arange(24 * 3650.0))[None]
+    past = look(values, 3)
+    found = predictors(past, np.zeros(3, int), np.array([1.0, np.inf, -1e300]))
+    assert not np.isinf(found).any()
+    p = unlearnt(NO_PRIOR).probabilities(found)
+    assert ((p > 0) & (p < 1)).all()
+
+
+# ------------------------------------------------------------------------------------------------------- lessons
+
+
+def brute_force(ahead: np.ndarray, limit: float, lasts_h: int) -> list[float]:
+    observed = np.flatnonzero(~np.isnan(ahead))
+    began = [
+        observed[i] for i in range(len(observed) - lasts_h + 1) if (ahead[observed[i : i + lasts_h]] >= limit).all()
+    ]
+    first = min(began, default=10**9)
+    return [float(first < h) if 2 * np.isfinite(ahead[:h]).sum() >= h else np.nan for h in HORIZONS]
+
+
+@given(seed=st.integers(0, 2**16), gaps=st.floats(0, 0.7), limit=st.floats(-1, 2), lasts=st.integers(1, 5))
+def test_outcomes_are_what_a_crossing_means(seed, gaps, limit, lasts):
+    rng = np.random.default_rng(seed)
+    ahead = np.repeat(rng.normal(0, 1, 60), 3)[: HORIZONS[-1] + lasts - 1]
+    ahead[rng.random(len(ahead)) < gaps] = np.nan
+    np.testing.assert_array_equal(outcomes(ahead[None], np.array([limit]), lasts)[0], brute_force(ahead, limit, lasts))
+
+
+def test_origins_have_settled_and_lie_on_a_calendar():
+    found = origins(AS_OF, 63)
+    now = int(np.datetime64(AS_OF, "h").astype(int))
+    assert max(found) + SETTLING_H <= now
+    assert min(found) >= now - 63 * 24
+    assert {at % 24 for at in found} == {now % 24}
+    assert set(np.diff(found)) == {24 * EVERY_DAYS}
+    assert set(found) & set(origins(AS_OF + timedelta(days=7), 63))  # another night meets the same lessons
+    assert origins(AS_OF, 0) == []
+
+
+def test_a_lesson_knows_nothing_of_its_origin_s_future(rng):
+    values, at = fleet(rng), origins(AS_OF, 40)[-1]
+    column = values.shape[1] - (int(np.datetime64(AS_OF, "h").astype(int)) - at)
+    altered = values.copy()
+    altered[:, column:] = rng.normal(500, 99, altered[:, column:].shape)
+    rising = np.zeros(len(values), dtype=bool)
+    one, two = (lessons(grid_of(v), rising, at, 30, shaped=True) for v in (values, altered))
+    assert one.predictors.tobytes() == two.predictors.tobytes()
+    assert one.shape.tolist() == two.shape.tolist()
+    assert not np.array_equal(one.crossed, two.crossed)
+    later = values.copy()
+    later[:, column + SETTLING_H :] = np.nan
+    three = lessons(grid_of(later), rising, at, 30)
+    assert one.predictors.tobytes() == three.predictors.tobytes()
+    assert one.crossed.tobytes() == three.crossed.tobytes()
+
+
+def test_a_lesson_is_the_same_on_every_night_and_in_any_company(rng):
+    values, at = fleet(rng), origins(AS_OF, 40)[-1]
+    rising = np.zeros(len(values), dtype=bool)
+    tonight = lessons(grid_of(values), rising, at, 30)
+    earlier = lessons(grid_of(values[:, :-48], AS_OF - timedelta(days=2)), rising, at, 30)
+    assert tonight.predictors.tobytes() == earlier.predictors.tobytes()
+    halves = [lessons(grid_of(values).take(rows), rising[rows], at, 30) for rows in (np.arange(5, 12), np.arange(5))]
+    assert together(halves).predictors.tobytes() == together([tonight]).predictors.tobytes()
+
+
+def test_what_falls_teaches_upside_down(rng):
+    values, at = fleet(rng), origins(AS_OF, 40)[-1]
+    up = lessons(grid_of(values), np.zeros(len(values), dtype=bool), at, 30)
+    down = lessons(grid_of(-values), np.ones(len(values), dtype=bool), at, 30)
+    np.testing.assert_array_equal(up.predictors, down.predictors)
+    np.testing.assert_array_equal(up.crossed, down.crossed)
+
+
+# ---------------------------------------------------------------------------------------------- model and learning
+
+
+@given(seed=st.integers(0, 2**16))
+def test_a_higher_limit_is_never_more_probable(trees_of_a_session, seed):
+    rng = np.random.default_rng(seed)
+    past = look(fleet(rng, 4, 30), 3)
+    row = np.repeat(np.arange(4), 8)
+    headroom = np.tile(np.sort(rng.uniform(-1, 5, 8)), 4)
+    p = trees_of_a_session.probabilities(predictors(past, row, past.level[row] + headroom * past.spread[row]))
+    assert (np.diff(p.reshape(4, 8, 3), axis=1) <= 1e-12).all()
+    assert (np.diff(p, axis=1) >= 0).all()
+
+
+@pytest.fixture(scope="module")
+def trees_of_a_session() -> CrossingModel:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(learning, "FEWEST_FOR_TREES", 50)
+        patch.setattr(learning, "LESSONS_A_TREE", 20)
+        patch.setitem(learning.OWN_PARAMETERS, "min_data_in_leaf", 5)
+        known = taught(np.random.default_rng(3))
+        model = learn_fleet(learn_prior(known, np.ones(len(known)), "a test", trees=10), known)
+    assert model.own is not None
+    return model
+
+
+def test_learning_twice_gives_the_same_model(rng, monkeypatch):
+    monkeypatch.setattr(learning, "FEWEST_FOR_TREES", 50)
+    known = taught(rng)
+    priors = [learn_prior(known, np.ones(len(known)), "a test", trees=5) for _ in range(2)]
+    assert priors[0] == priors[1]
+    assert priors[0].name == priors[1].name
+    one, two = (learn_fleet(prior, known) for prior in priors)
+    assert one.own == two.own
+    assert one.probabilities(known.predictors).tobytes() == two.probabilities(known.predictors).tobytes()
+
+
+def test_without_a_past_the_prior_answers(rng):
+    known = taught(rng)
+    prior = learn_prior(known, np.ones(len(known)), "a test", trees=5)
+    young = learn_fleet(prior, known.take(np.zeros(0, dtype=int)))
+    assert young.probabilities(known.predictors).tobytes() == unlearnt(prior).probabilities(known.predictors).tobytes()
+
+
+def test_a_fleet_s_own_past_corrects_a_prior_that_is_too_sure(rng):
+    known = taught(rng)
+    always = Lessons(known.predictors, np.ones_like(known.crossed), known.origin, known.series_id, known.shape)
+    half = np.where(rng.random(known.crossed.shape) < 0.5, 1.0, 0.0).astype(np.float32)
+    mixed = Lessons(known.predictors, np.where(np.arange(len(known))[:, None] % 20 == 0, 0, always.crossed),
+                    known.origin, known.series_id, known.shape)  # fmt: skip
+    prior = learn_prior(mixed, np.ones(len(known)), "nearly always", trees=20)
+    truth = Lessons(known.predictors, half, known.origin, known.series_id, known.shape)
+    before = unlearnt(prior).probabilities(known.predictors)[:, -1].mean()
+    after = learn_fleet(prior, truth).probabilities(known.predictors)[:, -1].mean()
+    assert before > 0.9
+    assert abs(after - 0.5) < abs(before - 0.5) / 2
+
+
+def test_a_prior_survives_its_file(rng):
+    known = taught(rng)
+    prior = learn_prior(known, np.ones(len(known)), "half a fleet", trees=5)
+    content = dump(prior)
+    again = parse(content)
+    assert again == prior
+    assert again.about == "half a fleet"
+    assert dump(again) == content
+    assert again.logits(known.predictors).tobytes() == prior.logits(known.predictors).tobytes()
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"not gzip", dump(learn_prior.__globals__["Prior"](Trees(("a",) * 3), "x"))[:40]]
+)
+def test_what_is_no_prior_is_said_in_one_line(content):
+    with pytest.raises(PriorError, match=r"^it is no prior .*python -m data.prior$"):
+        parse(content)
+
+
+def test_the_examination_does_not_learn_from_what_it_asks(rng):
+    known = taught(rng)
+    newest = known.origin > known.origin.max() - EXAMINED_DAYS * 24
+    turned = known.crossed.copy()
+    turned[newest] = 1 - turned[newest]
+    one = examine(NO_PRIOR, known, AS_OF)
+    two = examine(NO_PRIOR, Lessons(known.predictors, turned, known.origin, known.series_id, known.shape), AS_OF)
+    assert one["mean_p"].equals(two["mean_p"])
+    assert not one["brier"].equals(two["brier"])
+    whole = one.filter(shape="all", horizon_h=168).row(0, named=True)
+    assert whole["questions"] == np.isfinite(known.crossed[newest, -1]).sum()
+    assert sum(each["n"] for each in whole["bins"]) == whole["questions"]
+    assert examine(NO_PRIOR, known.take(np.zeros(0, dtype=int)), AS_OF).is_empty()
+
+
+def test_the_timetable_examines_the_newest_origins():
+    settled, examined = timetable(AS_OF, ForecastingOptions())
+    assert set(examined) <= set(settled)
+    assert examined[-1] == settled[-1]
+    assert settled[-1] - examined[0] < EXAMINED_DAYS * 24
+    assert timetable(AS_OF, ForecastingOptions(learning_days=0)) == ((), ())
