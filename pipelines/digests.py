@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from datetime import timedelta
 from html import escape
 from pathlib import Path
@@ -15,6 +16,7 @@ from pipelines.history import series_of
 from pipelines.site import Night
 from reports.digest import HISTORY_H, NightDigest, render, shown
 from reports.digest_rows import Night as Told
+from reports.reliability import draw
 
 LATEST = """<!doctype html>
 <html lang="en">
@@ -26,7 +28,15 @@ LATEST = """<!doctype html>
 """
 
 
-def page(con: duckdb.DuckDBPyConnection, night: Night) -> str:
+@dataclass(frozen=True)
+class Page:
+    """A digest, and the picture of its probabilities' reliability as PNG, which it also carries within."""
+
+    html: str
+    reliability: bytes | None = None
+
+
+def page(con: duckdb.DuckDBPyConnection, night: Night) -> Page:
     """The page of a published night."""
     told = Told(
         as_of=night.as_of,
@@ -41,7 +51,9 @@ def page(con: duckdb.DuckDBPyConnection, night: Night) -> str:
         signals=night.settings.signals.all,
         services=night.settings.services,
     )
-    return render(
+    calibration = _of_night(con, "forecasting.calibration", night)
+    reliability = None if calibration.is_empty() else draw(calibration)
+    html = render(
         NightDigest(
             night=told,
             zone=night.settings.zone,
@@ -51,26 +63,39 @@ def page(con: duckdb.DuckDBPyConnection, night: Night) -> str:
             failures=_of_night(con, "forecasting.failures", night),
             rejects=con.sql("FROM raw.rejects WHERE run_id = $run_id", params={"run_id": night.run_id}).pl(),
             models=_of_night(con, "forecasting.models", night),
+            calibration=calibration,
+            tournament=_of_night(con, "forecasting.tournament", night),
+            reliability=reliability,
             seconds=night.progress.seconds,
             tickets_at=_tickets_at(night),
         )
     )
+    return Page(html, reliability)
 
 
-def write(html: str, night: Night) -> Path:
-    """The page in the night's folder; and where no later night has one, latest.html beside the folders leads to it."""
+def write(page: Page, night: Night) -> Path:
+    """The page in the night's folder, its picture beside it; where no later night has a page, latest.html leads to it.
+
+    Returns:
+        Where the page is.
+    """
     night.reports.mkdir(parents=True, exist_ok=True)
-    path = _put(html, night.reports / "digest.html")
+    picture = night.reports / "reliability.png"
+    if page.reliability is None:
+        picture.unlink(missing_ok=True)  # of an earlier run of the night
+    else:
+        _put(page.reliability, picture)
+    path = _put(page.html.encode(), night.reports / "digest.html")
     if path == max(night.reports.parent.glob("[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]/digest.html")):
         address = escape(f"{quote(night.reports.name)}/{path.name}")
-        _put(LATEST.format(address=address), night.reports.parent / "latest.html")
+        _put(LATEST.format(address=address).encode(), night.reports.parent / "latest.html")
     return path
 
 
-def _put(html: str, path: Path) -> Path:
+def _put(content: bytes, path: Path) -> Path:
     """Whole or not at all."""
     temporary = path.with_suffix(".tmp")
-    temporary.write_text(html, encoding="utf-8")
+    temporary.write_bytes(content)
     return temporary.replace(path)
 
 

@@ -99,12 +99,16 @@ def document(con: duckdb.DuckDBPyConnection, settings: Settings, history: Sequen
 
 
 def context_of(con: duckdb.DuckDBPyConnection, settings: Settings, event: TicketEvent) -> TicketContext:
-    """What surrounds a ticket: its signal, its service, the calendar, where its limit comes from."""
+    """What surrounds a ticket: its signal, its service, the calendar, where its limit comes from, who drew its path."""
     labels = con.execute("SELECT labels FROM raw.series WHERE series_id = $id", {"id": event.series_id}).fetchall()
     basis = con.execute(
         "SELECT basis FROM forecasting.limits WHERE series_id = $id AND limit_name = $name AND valid_from <= $as_of"
         " ORDER BY valid_from DESC LIMIT 1",
         {"id": event.series_id, "name": event.limit_name, "as_of": event.as_of},
+    ).fetchall()
+    drawn_by = con.execute(
+        "SELECT model FROM forecasting.forecasts WHERE series_id = $id AND as_of = $as_of LIMIT 1",
+        {"id": event.series_id, "as_of": event.as_of},
     ).fetchall()
     return TicketContext(
         zone=settings.zone,
@@ -115,6 +119,7 @@ def context_of(con: duckdb.DuckDBPyConnection, settings: Settings, event: Ticket
         services=settings.services,
         hours=settings.calendar.working_hours,
         holidays=settings.calendar.holidays,
+        path_model=drawn_by[0][0] if drawn_by else None,
     )
 
 

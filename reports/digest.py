@@ -1,7 +1,7 @@
 """The night's digest: one page that is worth reading with a coffee, also on a night without a ticket. Pure.
 
 Belongs here: what the page is told and how its parts come together. Not here: which rows it shows (``digest_rows``),
-its markup (``templates/digest.html.j2``).
+what it says of its own reliability (``digest_trust``), its markup (``templates/digest.html.j2``).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 from markupsafe import Markup
 
-from reports import digest_rows, sparkline
+from reports import digest_rows, digest_trust, sparkline
 from reports.digest_rows import Chosen, Night, Row
 from reports.html import environment
 from reports.sparkline import Spark
@@ -36,7 +36,8 @@ class NightDigest:
     night: risks, profiles, series and settings of the night.
     events: all ticket events up to and including tonight's.
     hourly: series_id, hour, mean of the last 14 days; of the series in ``shown(night)`` at least.
-    forecasts: tonight's. failures, models: tonight's. rejects: this run's.
+    forecasts, failures, models, calibration, tournament: tonight's. rejects: this run's.
+    reliability: the picture of `calibration` as PNG; None where nothing has settled.
     seconds: stage -> seconds that it took; left out of the page where empty.
     tickets_at: address of the folder of ticket files, seen from the page; None links nothing.
     """
@@ -49,6 +50,9 @@ class NightDigest:
     failures: pl.DataFrame
     rejects: pl.DataFrame
     models: pl.DataFrame
+    calibration: pl.DataFrame
+    tournament: pl.DataFrame
+    reliability: bytes | None = None
     seconds: Mapping[str, float] = field(default_factory=dict)
     tickets_at: str | None = None
 
@@ -96,7 +100,13 @@ def render(digest: NightDigest) -> str:
             abstained=digest_rows.abstentions(night),
             failures=digest_rows.failures(night, digest.failures),
             rejects=digest_rows.rejects(digest.rejects),
-            models=_models(digest),
+            trust=digest_trust.trust(digest.calibration, night.policy.horizon_h, night.policy.open_at),
+            reliability=digest.reliability,
+            drawn_by=dict(digest.forecasts.select("series_id", "model").unique().iter_rows()),
+            served=digest_trust.served(
+                digest.models, night.policy.horizon_h, night.risks["model"].drop_nulls().unique()
+            ),
+            standings=digest_trust.standings(digest.tournament),
             seconds=sorted(digest.seconds.items(), key=lambda stage: -stage[1]),
         )
     )
@@ -173,7 +183,7 @@ def _subject(event: TicketEvent) -> Subject:
     return event.entity, event.signal, event.direction
 
 
-# -------------------------------------------------------------------------------------------------- plots and models
+# -------------------------------------------------------------------------------------------------------------- plots
 
 
 def _sparks(digest: NightDigest, chosen: Chosen) -> dict[tuple[int, str], Markup]:
@@ -199,9 +209,3 @@ def _spark(row: Row, hours: pl.DataFrame | None, path: pl.DataFrame | None, sinc
         return Spark(measured, limit=row.limit_value)
     low, middle, high = (path[name].to_numpy() for name in ("q10", "q50", "q90"))
     return Spark(measured, low, middle, high, row.limit_value)
-
-
-def _models(digest: NightDigest) -> list[dict[str, object]]:
-    """What served at the policy's horizon, the most used first."""
-    served = digest.models.filter(pl.col("horizon_h") == digest.night.policy.horizon_h)
-    return served.sort(pl.col("series").neg(), "model", "shape").to_dicts()

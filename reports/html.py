@@ -23,7 +23,8 @@ def environment() -> Environment:
     """Every page's environment.
 
     Filters: ``number``, ``value(unit)``, ``share`` (probability -> percent), ``duration`` (seconds), ``bytes``,
-    ``utc``, ``local(zone)``, ``moment(zone)`` (without year and zone), ``one_line``, ``png`` (bytes -> data address).
+    ``utc``, ``local(zone)``, ``moment(zone)`` (without year and zone), ``one_line``, ``model`` (its name -> words),
+    ``png`` (bytes -> data address).
     """
     made = Environment(
         loader=FileSystemLoader(TEMPLATES),
@@ -43,6 +44,7 @@ def environment() -> Environment:
         "local": text.format_local,
         "moment": text.format_moment,
         "one_line": text.one_line,
+        "model": text.model_in_words,
         "png": png_address,
     }
     return made

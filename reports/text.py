@@ -1,8 +1,8 @@
-"""Moments, likelihoods and hostile words as text that people read.
+"""Moments, likelihoods, models and hostile words as text that people read.
 
-Belongs here: how a time of day or a probability is put in words, and how text that came from metrics or incidents is
-made harmless. Not here: numbers with units (``features.units``), and what a ticket or a page says (``ticket_text``,
-``digest``).
+Belongs here: how a time of day, a probability or a model is put in words, and how text that came from metrics or
+incidents is made harmless. Not here: numbers with units (``features.units``), and what a ticket or a page says
+(``ticket_text``, ``digest``).
 """
 
 from __future__ import annotations
@@ -23,6 +23,15 @@ def likelihood(p: float) -> str:
         (0.1, "unlikely"), (0.01, "very unlikely"),
     )  # fmt: skip
     return next((words for least, words in scale if p >= least), "exceptionally unlikely")
+
+
+def model_in_words(name: str) -> str:
+    """A model of forecasting.risks or forecasting.forecasts as people speak of it; other names stay, unescaped."""
+    known = {
+        "learnt": "the learnt crossing model", "ensemble": "the ensemble", "structural": "the structural model",
+        "prophet": "Prophet",
+    }  # fmt: skip
+    return known.get(name, f"the model {one_line(name, 40)}")
 
 
 # -------------------------------------------------------------------------------------------------------------- times

@@ -19,7 +19,7 @@ from matplotlib.transforms import Transform
 from features.units import format_share, format_value
 from reports import plots
 from reports.plots import BLUE, INK, RED, SOFT, day, days
-from reports.text import format_date, one_line, to_zone
+from reports.text import format_date, model_in_words, one_line, to_zone
 from reports.ticket_events import TicketEvent
 from reports.ticket_text import TicketContext, title
 
@@ -38,6 +38,7 @@ class TicketChart:
     history: hour, mean; rows at or after `as_of` are left out.
     path: hour, q10, q25, q50, q75, q90; may be empty.
     resets: hours at which the series fell back by itself, a restart or a clean-up.
+    path_model: who drew the path.
     """
 
     title: str
@@ -54,6 +55,7 @@ class TicketChart:
     eta_p50: datetime | None = None
     eta_p90: datetime | None = None
     resets: Sequence[datetime] = ()
+    path_model: str | None = None
 
 
 def chart_of(
@@ -65,7 +67,9 @@ def chart_of(
 ) -> TicketChart:
     """The chart of a ticket's newest event; `history`, `path` and `resets` as in ``TicketChart``."""
     labels = ", ".join(f"{key}={value}" for key, value in sorted(context.labels.items()))
-    identity = (event.entity, event.metric, labels, f"{format_share(event.probability)} within {event.horizon_h} h")
+    by = f" by {model_in_words(event.model)}" if event.model else ""
+    likely = f"{format_share(event.probability)} within {event.horizon_h} h{by}"
+    identity = (event.entity, event.metric, labels, likely)
     return TicketChart(
         title=title(event, context),
         subtitle=" · ".join(part for part in identity if part),
@@ -81,6 +85,7 @@ def chart_of(
         eta_p50=event.eta_p50,
         eta_p90=event.eta_p90,
         resets=resets,
+        path_model=context.path_model,
     )
 
 
@@ -116,7 +121,8 @@ def _words(figure: Figure, axes: Axes, chart: TicketChart) -> None:
     title = figure.text(0.0125, 0.94, one_line(chart.title, 115), fontsize=12.5, fontweight="bold", va="center")
     title.set_fontsize(min(12.5, 12.5 * 0.975 * WIDTH / title.get_window_extent().width))
     figure.text(0.0125, 0.875, one_line(chart.subtitle, 130), fontsize=9.5, color=SOFT, va="center")
-    figure.text(0.98, 0.015, f"times in {chart.zone.key}", fontsize=8, color=SOFT, ha="right", va="bottom")
+    drawn_by = f"forecast by {model_in_words(chart.path_model)}\n" if chart.path_model and chart.path.height else ""
+    figure.text(0.98, 0.015, f"{drawn_by}times in {chart.zone.key}", fontsize=8, color=SOFT, ha="right", va="bottom")
     parts = sorted(zip(*axes.get_legend_handles_labels(), strict=True), key=lambda part: LEGEND.index(part[1]))
     figure.legend(
         [handle for handle, _ in parts], [label for _, label in parts], loc="lower left", ncols=6, frameon=False,

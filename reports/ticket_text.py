@@ -29,6 +29,7 @@ from reports.text import (
     format_utc,
     likelihood,
     link_markdown,
+    model_in_words,
     one_line,
     plain_spaces,
     to_utc,
@@ -52,6 +53,7 @@ class TicketContext:
 
     labels: the series' identity labels.
     limit_basis: in words, where the limit's value comes from.
+    path_model: who drew the forecast beside the probability, which has a model of its own.
     service: that owns the entity; services: all of them, for who depends on it.
     zone, hours, holidays: the calendar; a service's own zone goes before `zone`.
     """
@@ -64,6 +66,7 @@ class TicketContext:
     services: Sequence[Service] = ()
     hours: WorkingHours = field(default_factory=WorkingHours)
     holidays: Collection[date] = ()
+    path_model: str | None = None
 
     @property
     def team_zone(self) -> ZoneInfo:
@@ -178,7 +181,7 @@ def _act_by(event: TicketEvent, context: TicketContext) -> str:
 def _summary(event: TicketEvent, context: TicketContext) -> str:
     lines = [("What", _what(event, context)), ("When", _when(event, context))]
     if event.event != RESOLVED:
-        lines.append(("How sure", _how_sure(event)))
+        lines.append(("How sure", _how_sure(event, context)))
     lines.append(("Who", _who(event, context)))
     return "\n".join(f"- **{name}:** {text}" for name, text in lines)
 
@@ -219,12 +222,14 @@ def _when(event: TicketEvent, context: TicketContext) -> str:
     return text + "."
 
 
-def _how_sure(event: TicketEvent) -> str:
-    text = f"{likelihood(event.probability)}, **{format_share(event.probability)}** within {_horizon(event)}."
-    model = f"the model {code_markdown(event.model)}" if event.model else ""
-    shape = f"the series' shape, {escape_markdown(event.shape.replace('_', ' '))}" if event.shape else ""
-    rests_on = " and ".join(part for part in (model, shape) if part)
-    return f"{text} It rests on {rests_on}." if rests_on else text
+def _how_sure(event: TicketEvent, context: TicketContext) -> str:
+    text = f"{likelihood(event.probability)}, **{format_share(event.probability)}** within {_horizon(event)}"
+    text += f" by {escape_markdown(model_in_words(event.model))}." if event.model else "."
+    if context.path_model:
+        text += f" The forecast on the chart is by {escape_markdown(model_in_words(context.path_model))}."
+    if event.shape:
+        text += f" The series' shape: {escape_markdown(event.shape.replace('_', ' '))}."
+    return text
 
 
 def _horizon(event: TicketEvent) -> str:
@@ -273,6 +278,7 @@ def _check(event: TicketEvent, context: TicketContext) -> str:
     identity = [
         ("source", event.source), ("entity", event.entity), ("metric", event.metric), ("labels", labels),
         ("series", str(event.series_id)), ("signal", event.signal), ("model", event.model or "none"),
+        ("forecast by", context.path_model or "none"),
     ]  # fmt: skip
     lines = [f"- {name}: {code_markdown(value)}" for name, value in identity]
     lines.append(f"- as of: {format_utc(event.as_of)}; nothing later was seen")
@@ -318,6 +324,7 @@ def record(history: Sequence[TicketEvent], context: TicketContext) -> dict[str, 
         "eta_p90": _iso(event.eta_p90),
         "act_by": _iso(to_utc(act_by)) if act_by else None,
         "model": event.model,
+        "path_model": context.path_model,
         "shape": event.shape,
         "facts": json.loads(event.facts),
         "others": event.others,

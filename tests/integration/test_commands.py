@@ -149,7 +149,7 @@ def test_latest_is_the_newest_night_whatever_order_they_run_in(fleet: Fleet):
         (date(2026, 3, 1), "2026-03-02"),
         (date(2026, 3, 2), "2026-03-02"),
     ):
-        path = digests.write(f"<p>{night}", Night(site, night, "run", datetime(2026, 3, 3)))
+        path = digests.write(digests.Page(f"<p>{night}"), Night(site, night, "run", datetime(2026, 3, 3)))
         assert path.read_text() == f"<p>{night}"
         assert target(latest) == f"{newest}/digest.html"
     assert {path.name for path in latest.parent.iterdir()} == {"2026-02-28", "2026-03-01", "2026-03-02", "latest.html"}

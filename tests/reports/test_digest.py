@@ -7,11 +7,14 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import polars as pl
 import pytest
+from calibration_examples import usual
 from ticket_examples import fleet, frame, live, night, profiles, risk
 
 from features.signals import ConstantLimit, Signal
+from forecasting.tables import CALIBRATION, MODELS, TOURNAMENT
 from reports.digest import NightDigest, lead, render, shown
 from reports.digest_rows import Night, choose
+from reports.reliability import draw
 from reports.services import Service
 from reports.ticket_policy import TicketPolicy
 
@@ -28,8 +31,6 @@ FORECASTS = {"as_of": pl.Datetime("us"), "series_id": pl.UInt64, "hour": pl.Date
 FAILURES = {"as_of": pl.Datetime("us"), "series_id": pl.UInt64, "stage": pl.String, "error": pl.String}
 REJECTS = {"run_id": pl.String, "row": pl.Int64, "source": pl.String, "file": pl.String, "file_row": pl.Int64,
            "reason": pl.String, "detail": pl.String}  # fmt: skip
-MODELS = {"as_of": pl.Datetime("us"), "model": pl.String, "shape": pl.String, "horizon_h": pl.Int32,
-          "series": pl.Int32, "pinball": pl.Float64, "coverage_80": pl.Float64}  # fmt: skip
 
 
 def looks(series: pl.DataFrame, level: float = 80.0) -> pl.DataFrame:
@@ -57,6 +58,8 @@ def digest(tonight: list[dict], before: list[dict], series: pl.DataFrame, **more
         "failures": pl.DataFrame(schema=FAILURES),
         "rejects": pl.DataFrame(schema=REJECTS),
         "models": pl.DataFrame(schema=MODELS),
+        "calibration": pl.DataFrame(schema=CALIBRATION),
+        "tournament": pl.DataFrame(schema=TOURNAMENT),
     }
     return NightDigest(**(usual | more))
 
@@ -133,6 +136,41 @@ def test_a_night_with_everything():
     assert 'href="../tickets/' in html
     assert "<script" not in html
     assert shown(page.night) == [1, 2, 4, 5]
+
+
+def test_the_page_says_how_far_to_trust_it_and_by_whom_it_is():
+    series = fleet(s1="db-01")
+    ahead = [night(1) + timedelta(hours=h) for h in range(168)]
+    forecasts = pl.DataFrame(
+        {"as_of": [night(1)] * 168, "series_id": [1] * 168, "hour": ahead, "model": ["structural"] * 168}
+        | {f"q{q}": [70.0 + q / 10] * 168 for q in (10, 25, 50, 75, 90)}, schema=FORECASTS,
+    )  # fmt: skip
+    models = [(night(1), "learnt", "trend", 168, 3, None, None), (night(1), "ensemble", "trend", 168, 3, 0.2, 0.8)]
+    standing = [(night(1), "structural", "trend", 4, 1, 12, 0.2, 0.25, 0.5)]
+    page = digest(
+        [risk(1, 0.9, n=1)], [], series,
+        models=pl.DataFrame(models, schema=MODELS, orient="row"), forecasts=forecasts, calibration=usual(),
+        tournament=pl.DataFrame(standing, schema=TOURNAMENT, orient="row"), reliability=draw(usual()),
+    )  # fmt: skip
+    html = render(page)
+    text = words(html).replace("\u202f", " ")
+    for expected in (
+        "probability by the learnt crossing model; forecast by the structural model; shape trend",
+        "Of 412 questions about the newest settled fortnight that were answered with 70 % or more, 297 came true",
+        "168 h 4 012 445",
+        "trend 168 h 4 012 445",
+        "learnt from 12 000 questions, put between Tue 31 Mar, 00:00 and Mon 25 May, 00:00",
+        "Probabilities: the learnt crossing model, 3 series.",
+        "structural trend 4 1 12 0.2 0.25 50 %",
+    ):
+        assert expected in text
+    assert 'src="data:image/png;base64,' in html and 'href="#trust"' in html
+
+
+def test_before_anything_has_settled_the_page_says_so_in_one_line_and_shows_no_picture():
+    html = render(digest([risk(1, 0.9, n=1)], [], fleet(s1="db-01")))
+    assert "Not known yet on this fleet: no question about its own past has settled" in words(html)
+    assert "<img" not in html
 
 
 def test_a_quiet_night_is_still_worth_reading():

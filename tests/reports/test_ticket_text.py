@@ -21,7 +21,9 @@ SIGNAL = Signal(
 )  # fmt: skip
 DB = Service(name="db", entities=["db-*"], owner="team-data", tier=1, runbook="https://example.com/db")
 WEB = Service(name="web", entities=["web-*"], depends_on=["db"])
-CONTEXT = TicketContext(BERLIN, SIGNAL, {"mountpoint": "/var"}, "set in the settings", DB, [DB, WEB])
+CONTEXT = TicketContext(
+    BERLIN, SIGNAL, {"mountpoint": "/var"}, "set in the settings", DB, [DB, WEB], path_model="ensemble"
+)
 
 
 def history(*nights: dict, entity: str = "db-02") -> list[TicketEvent]:
@@ -52,7 +54,8 @@ def test_a_ticket_says_what_when_how_sure_why_what_to_do_who_and_how_to_check():
         "The median of its last day is 80 %, 10 percentage points away.",
         "most likely **Wed 3 Jun 2026, 06:00 CEST** (2026-06-03 04:00 UTC)",
         "in 8 of 10 cases between Wed 3 Jun 2026, 00:00 CEST and Wed 3 Jun 2026, 21:00 CEST",
-        "likely, **74 %** within 7 days. It rests on the model `local_trend` and the series' shape, trend.",
+        "likely, **74 %** within 7 days by the learnt crossing model. The forecast on the chart is by the ensemble. "
+        "The series' shape: trend.",
         "team-data, for the service `db` (tier 1).",
         "![measured, forecast and limit](<x.png>)",
         "- rises by 4 % a day",
@@ -98,7 +101,7 @@ def test_hostile_names_and_facts_make_no_markup():
     evil = "<img src=x onerror=alert(1)>|`[a](b)\n# h @all"
     events = history(risk(limit_name=evil, facts=json.dumps([evil]), model=evil), entity=evil)
     events = [replace(events[0], metric=evil, source=evil, unit=evil, shape=evil, service=evil, reason=evil)]
-    context = TicketContext(BERLIN, None, {evil: evil}, evil)
+    context = TicketContext(BERLIN, None, {evil: evil}, evil, path_model=evil)
     html = MarkdownIt("commonmark", {"html": True}).enable("table").render(markdown(events, context, None))
     assert "<img" not in html
     assert "<a" not in html

@@ -46,7 +46,7 @@ def risk(
     return {
         "as_of": night(n), "series_id": series_id, "limit_name": limit_name, "horizon_h": 168, "signal": "host.memory",
         "direction": "up", "limit_value": limit, "state": state, "p": 1.0 if state == "crossed" else p, **eta,
-        "last_beyond_at": None, "model": "local_trend", "reason": None, "facts": json.dumps(["rises by 4 % a day"]),
+        "last_beyond_at": None, "model": "learnt", "reason": None, "facts": json.dumps(["rises by 4 % a day"]),
     } | more  # fmt: skip
 
 
