@@ -225,11 +225,14 @@ def find_scale(values: np.ndarray) -> Scale:
 
 def _step(seen: np.ndarray) -> np.ndarray:
     """[S]: median hours between observed hours; 1 where fewer than two were observed."""
-    T = seen.shape[1]
-    hour = np.where(seen, np.arange(T, dtype=np.float64), np.nan)
-    ordered = np.sort(hour, axis=1)
-    step = median(np.diff(ordered, axis=1))
-    return np.where(np.isnan(step), 1.0, step)
+    between = np.count_nonzero(seen, axis=1) - 1
+    together = np.count_nonzero(seen[:, 1:] & seen[:, :-1], axis=1)
+    step = np.ones(len(seen))
+    rare = np.flatnonzero(2 * together <= between)  # of the others more than half are an hour apart
+    hour = np.where(seen[rare], np.arange(seen.shape[1], dtype=np.float64), np.nan)
+    apart = median(np.diff(np.sort(hour, axis=1), axis=1))
+    step[rare] = np.where(np.isnan(apart), 1.0, apart)
+    return step
 
 
 def _carried(values: np.ndarray, at_most: np.ndarray) -> np.ndarray:

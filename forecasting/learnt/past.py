@@ -64,15 +64,17 @@ def look(values: np.ndarray, lasts_h: int) -> Past:
     """
     values = _whole_days(np.clip(np.where(np.isfinite(values), values, np.nan), -LARGEST, LARGEST))
     held = hold(values)
-    level, spread = _level(held), _scale(held)
-    standard = np.clip((held - level[:, None]) / spread[:, None], -FURTHEST, FURTHEST)
+    whole = quantiles(held, (0.0, 0.05, 0.95, 1.0))
+    level = _level(held)
+    spread = _spread(held, level, whole)
+    standard = np.clip((held - level[:, None]) / spread[:, None], -FURTHEST, FURTHEST).astype(np.float32)
     days = _by_day(standard)
     seen = np.count_nonzero(~np.isnan(days), axis=2) >= FEWEST_DAY_H
     middle, low, high = quantiles(days, (0.5, 0.05, 0.95))
     levels, ranges = (np.where(seen, daily, np.nan) for daily in (middle, high - low))
     highs = np.where(seen, _by_day(_held_for(standard, lasts_h)).max(axis=2), np.nan)
     facts = (
-        _size(values, held, level, spread)
+        _size(values, held, level, spread, whole)
         | _last_week(standard)
         | _now(standard)
         | _ranges(ranges)
@@ -112,10 +114,9 @@ def _level(held: np.ndarray) -> np.ndarray:
     return np.nan_to_num(np.where(np.isnan(today), last, today))
 
 
-def _scale(held: np.ndarray) -> np.ndarray:
+def _spread(held: np.ndarray, level: np.ndarray, whole: np.ndarray) -> np.ndarray:
     low, high = quantiles(held[:, -WEEK * DAY :], (0.05, 0.95))
-    lowest, highest = quantiles(held, (0.05, 0.95))
-    least = np.fmax(LEAST_OF_LEVEL * np.abs(_level(held)), LEAST_OF_RANGE * (highest - lowest))
+    least = np.fmax(LEAST_OF_LEVEL * np.abs(level), LEAST_OF_RANGE * (whole[2] - whole[1]))
     spread = np.nan_to_num(np.fmax(high - low, least))
     return np.where(spread > TINY * FUZZ, spread, 1.0)
 
@@ -171,12 +172,14 @@ def _mean(values: np.ndarray) -> np.ndarray:
 # ------------------------------------------------------------------------------------------------------------ facts
 
 
-def _size(values: np.ndarray, held: np.ndarray, level: np.ndarray, spread: np.ndarray) -> dict[str, np.ndarray]:
+def _size(
+    values: np.ndarray, held: np.ndarray, level: np.ndarray, spread: np.ndarray, whole: np.ndarray
+) -> dict[str, np.ndarray]:
     """How much there is to go by, and how the week compares with the whole past."""
     T = held.shape[1]
     seen = ~np.isnan(held)
     began = np.where(seen.any(axis=1), np.argmax(seen, axis=1), T)
-    lowest, low, high, highest = quantiles(held, (0.0, 0.05, 0.95, 1.0))
+    lowest, low, high, highest = whole
     reach = np.where(highest > lowest, highest - lowest, 1.0)
     readings = np.count_nonzero(~np.isnan(values[:, -WEEK * DAY :]), axis=1)
     return {
