@@ -87,7 +87,7 @@ def _score_series(batch: Batch, profiles: pl.DataFrame, options: ForecastingOpti
     asked = _asked(batch, profiles, options)
     limits = asked.about(batch.grid)
     answers = answer(batch.grid, limits, model, options.history_days)
-    at_risk = np.unique(limits["row"].to_numpy()[answers.p[:, -1] >= AT_RISK])
+    at_risk = np.unique(limits["row"].to_numpy()[answers.p[:, -1] >= min(AT_RISK, options.report_floor)])
     able = profiles.filter(pl.col("history_h") >= FEWEST_HOURS)["series_id"].to_numpy()
     drawn, tests = _draw(batch.only(np.intersect1d(batch.grid.series_id[at_risk], able)), asked, profiles, options)
     return _told(batch, limits, answers, drawn, asked=asked, tests=tests, model=model)

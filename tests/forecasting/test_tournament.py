@@ -106,32 +106,38 @@ def test_a_contest_gives_the_challenger_the_past_of_each_cut_alone(make_grid, ho
     np.testing.assert_allclose(asked["pinball"], direct["pinball"], rtol=0.3)
 
 
-def test_a_night_serves_the_winner(make_batch, hours, rng, monkeypatch):
+def drawn_by(found) -> list[tuple[int, str]]:
+    """Which series' paths are whose."""
+    return found.forecasts.select("series_id", "model").unique().sort("series_id").rows()
+
+
+def test_a_night_draws_the_winner_s_paths(untaught, make_batch, hours, rng, monkeypatch):
     daily = 50 + 15 * np.sin(hours * 2 * np.pi / 24) + rng.normal(0, 2, len(hours))
     batch = make_batch([daily, 50 + rng.normal(0, 1, len(hours))], [66.0, 54.0])
     challenger = Ensemble("prophet", (LevelSeason(),), (1.0,))
     monkeypatch.setattr(scoring, "PROPHET", challenger)
     monkeypatch.setattr(scoring, "wins", lambda one, two: np.array([1], dtype=np.uint64))
     seen = []
-    found = score_fleet(
-        [batch], ForecastingOptions(history_days=60), Serial(), lambda stage, done: seen.append((stage, done))
-    )
+    options = ForecastingOptions(history_days=60, report_floor=0.0)
+    found = score_fleet([batch], untaught, options, Serial(), lambda stage, done: seen.append((stage, done)))
     assert seen[0] == ("score", 2)
     assert ("prophet", 1) in seen
-    risks = found.risks.filter(horizon_h=168)
-    assert risks.select("series_id", "model").rows() == [(1, "prophet"), (2, "ensemble")]
+    assert drawn_by(found) == [(1, "prophet"), (2, "ensemble")]
+    assert found.risks["model"].unique().to_list() == ["learnt"]
     assert found.models.filter(model="prophet")["series"].to_list() == [1, 1, 1]
     assert found.models.filter(model="ensemble", horizon_h=24)["series"].sum() == 1
 
 
-def test_the_structural_model_serves_where_it_wins(make_batch, hours, rng):
+def test_the_structural_model_serves_where_it_wins(untaught, make_batch, hours, rng):
     # Waves through a noisy week need fewer weeks than medians of its hours; the second series has no rhythm.
     weekly = (
         50 + 10 * np.sin(hours * 2 * np.pi / 168) + 5 * np.sin(hours * 2 * np.pi / 24) + rng.normal(0, 4, len(hours))
     )
     batch = make_batch([weekly, 50 + rng.normal(0, 1, len(hours))], [70.0, 54.0])
-    found = score_fleet([batch], ForecastingOptions(history_days=60, prophet_series=0), Serial())
-    assert found.risks.filter(horizon_h=168).select("series_id", "model").rows() == [(1, "structural"), (2, "ensemble")]
+    found = score_fleet(
+        [batch], untaught, ForecastingOptions(history_days=60, prophet_series=0, report_floor=0.0), Serial()
+    )
+    assert drawn_by(found) == [(1, "structural"), (2, "ensemble")]
     [row] = found.tournament.rows(named=True)
     assert (row["model"], row["entered"], row["served"], row["cuts"]) == ("structural", 1, 1, 3)
     assert row["pinball"] < 0.9 * row["champion_pinball"]
