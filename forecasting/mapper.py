@@ -13,6 +13,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from typing import Protocol, TypeVar
@@ -47,26 +48,45 @@ class ProcessPool:
     workers: int
 
     def map(self, function: Callable[[Batch], Result], batches: Iterable[Batch]) -> Iterator[Result]:
+        with self.standing() as pool:
+            yield from pool.map(function, batches)
+
+    @contextmanager
+    def standing(self) -> Iterator[Mapper]:
+        """The same with processes that stay until the block is left, for whoever maps many times.
+
+        They are started when they are first needed.
+        """
+        if self.workers < 2:
+            yield Serial()
+            return
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(self.workers, mp_context=context, initializer=_one_thread_each) as executor:
+            yield _Standing(executor, self.workers)
+
+
+@dataclass(frozen=True)
+class _Standing:
+    executor: ProcessPoolExecutor
+    workers: int
+
+    def map(self, function: Callable[[Batch], Result], batches: Iterable[Batch]) -> Iterator[Result]:
         ahead = iter(batches)
         first = list(islice(ahead, 2))
-        if len(first) < 2 or self.workers < 2:
+        if len(first) < 2:
             yield from map(function, first)
-            yield from map(function, ahead)
             return
-        waiting: deque[Future[Result]] = deque()
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(self.workers, mp_context=context, initializer=_one_thread_each) as pool:
-            waiting.extend(pool.submit(function, batch) for batch in first)
-            try:
-                for batch in ahead:
-                    waiting.append(pool.submit(function, batch))
-                    if len(waiting) > self.workers + 1:
-                        yield waiting.popleft().result()
-                while waiting:
+        waiting: deque[Future[Result]] = deque(self.executor.submit(function, batch) for batch in first)
+        try:
+            for batch in ahead:
+                waiting.append(self.executor.submit(function, batch))
+                if len(waiting) > self.workers + 1:
                     yield waiting.popleft().result()
-            finally:
-                for future in waiting:
-                    future.cancel()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
 
 
 def _one_thread_each() -> None:

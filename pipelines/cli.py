@@ -52,6 +52,21 @@ def report(out: Annotated[Path, typer.Option(help="Folder for mttr.html, mttr.js
 
 
 @app.command()
+def score(metrics: Annotated[list[Path], typer.Argument(help="Parquet: source, entity, metric, ts, value.")],
+          tasks: Annotated[Path, typer.Option(help="Parquet: source, entity, metric, as_of, limit.")],
+          out: Annotated[Path, typer.Option(help="Where the answers go, as Parquet.")],
+          prior: Annotated[str, typer.Option(help="Cold-start model: shipped, none, or a file.")] = "shipped",
+          workers: Annotated[int, typer.Option(min=1, max=64, help="Processes.")] = 2) -> None:  # fmt: skip
+    """Say how probable it is that a series reaches a limit, for any series, moment and limit."""
+    from pipelines import priors  # noqa: PLC0415
+    from pipelines import score as scoring  # noqa: PLC0415
+
+    found = scoring.run(metrics, tasks, out, prior=priors.load(prior), workers=workers, console=console)
+    for line in scoring.summary(found, out):
+        console.print(line, markup=False, soft_wrap=True)
+
+
+@app.command()
 def check(config: Config = None) -> None:
     """Say whether everything is reachable and sensible, one line a finding."""
     settings: Settings = load(config)
