@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -35,12 +36,14 @@ class Outcome:
     seconds: stage -> how long it took.
     stale: later nights whose tickets rest on what this night said before.
     unreached: tickets that a tracker did not take, with its message.
+    warned: asset checks that failed without stopping the run, with what they ask for and what was found.
     """
 
     counts: dict[str, Any]
     seconds: dict[str, float]
     stale: list[datetime]
     unreached: list[tuple[str, str]]
+    warned: list[tuple[str, str]]
 
 
 def run_night(settings: Settings, night: date, console: Console) -> Outcome:
@@ -57,13 +60,13 @@ def run_night(settings: Settings, night: date, console: Console) -> Outcome:
             with Bars(console) as bars:
                 instance = instance_of(settings)
                 bury(instance, settings)
-                _execute(build_defs(settings, bars), night, instance, settings)
+                result = _execute(build_defs(settings, bars), night, instance, settings)
         except (OSError, SQLAlchemyError) as error:  # of Dagster's own history: its disk is full, its file damaged
             raise RunFailedError(f"Dagster's history under {dagster_home(settings)}: {_one_line(error)}") from error
-        return _outcome(site, cut(night, settings.zone), bars.seconds)
+        return _outcome(site, cut(night, settings.zone), bars.seconds, warnings_of(result))
 
 
-def _outcome(site: Site, as_of: datetime, seconds: dict[str, float]) -> Outcome:
+def _outcome(site: Site, as_of: datetime, seconds: dict[str, float], warned: list[tuple[str, str]]) -> Outcome:
     with site.warehouse.reader() as con:
         counts = con.execute("SELECT counts FROM main.runs WHERE as_of = $as_of", {"as_of": as_of}).fetchall()
         stale = con.execute(
@@ -80,10 +83,12 @@ def _outcome(site: Site, as_of: datetime, seconds: dict[str, float]) -> Outcome:
             ORDER BY ALL
             """
         ).fetchall()
-    return Outcome(json.loads(counts[0][0]), seconds, [row[0] for row in stale], unreached)
+    return Outcome(json.loads(counts[0][0]), seconds, [row[0] for row in stale], unreached, warned)
 
 
-def _execute(defs: dg.Definitions, night: date, instance: dg.DagsterInstance, settings: Settings) -> None:
+def _execute(
+    defs: dg.Definitions, night: date, instance: dg.DagsterInstance, settings: Settings
+) -> dg.ExecuteInProcessResult:
     quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
     job = defs.resolve_job_def(NIGHTLY)
     result = job.execute_in_process(
@@ -95,6 +100,7 @@ def _execute(defs: dg.Definitions, night: date, instance: dg.DagsterInstance, se
     )
     if not result.success:
         raise RunFailedError(_why(result))
+    return result
 
 
 def bury(instance: dg.DagsterInstance, settings: Settings) -> None:
@@ -111,11 +117,10 @@ def bury(instance: dg.DagsterInstance, settings: Settings) -> None:
 
 def _why(result: dg.ExecuteInProcessResult) -> str:
     """The first failure in one line; its traceback is in Dagster's history."""
-    for event in result.filter_events(lambda each: each.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION):
-        check = event.asset_check_evaluation_data
-        if not check.passed:
-            first = check.metadata["first"].value if "first" in check.metadata else ""
-            return f"{check.asset_key.to_user_string()} fails its check {check.check_name}, so it stays back: {first}"
+    for check in _violated(result, dg.AssetCheckSeverity.ERROR):
+        return (
+            f"{check.asset_key.to_user_string()} fails its check {check.check_name}, so it stays back: {_first(check)}"
+        )
     for event in result.filter_events(lambda each: each.is_step_failure):
         error = event.step_failure_data.error
         while error and error.cause:
@@ -123,6 +128,28 @@ def _why(result: dg.ExecuteInProcessResult) -> str:
         if error:
             return re.sub(r"^pipelines\.[\w.]+Error: ", "", _one_line(error.message))  # our own speak for themselves
     return "the run failed before its first step; see Dagster's history"
+
+
+def warnings_of(result: dg.ExecuteInProcessResult) -> list[tuple[str, str]]:
+    """Checks that failed and stopped nothing: name, and what they ask for with the first rows that violate it."""
+    return [
+        (check.check_name, f"{check.description} Not so tonight: {_first(check)}")
+        for check in _violated(result, dg.AssetCheckSeverity.WARN)
+    ]
+
+
+def _violated(result: dg.ExecuteInProcessResult, severity: dg.AssetCheckSeverity) -> Iterator[dg.AssetCheckEvaluation]:
+    for event in result.filter_events(lambda each: each.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION):
+        check = event.asset_check_evaluation_data
+        if not check.passed and check.severity == severity:
+            yield check
+
+
+def _first(check: dg.AssetCheckEvaluation) -> str:
+    """The first rows that violate a check: 'horizon_h 168, questions 412; horizon_h 24, questions 398'."""
+    first = check.metadata.get("first")
+    rows: Any = first.data if isinstance(first, dg.JsonMetadataValue) else []
+    return "; ".join(", ".join(f"{column} {value}" for column, value in row.items()) for row in rows)
 
 
 def _one_line(error: object) -> str:

@@ -32,13 +32,14 @@ def show(console: Console, settings: Settings, night: date, outcome: Outcome) ->
         ("tickets", _plain(counts["tickets"])),
         ("incidents", _plain(counts["incidents"])),
         *((f"not brought: {ticket}", why) for ticket, why in outcome.unreached),
+        *((f"warning: {check}", why) for check, why in outcome.warned),
         *(("stale night", f"{later:%Y-%m-%d %H:%M} UTC: run it again") for later in outcome.stale),
         ("seconds", _seconds(outcome.seconds)),
     ):
         table.add_row(stage, escape(told))
     console.print(table)
     for label, path in _where(settings, night):
-        console.print(f"{label:<10}{path}", markup=False, soft_wrap=True)
+        console.print(f"{label:<12}{path}", markup=False, soft_wrap=True)
 
 
 def _plain(values: Mapping[str, int]) -> str:
@@ -57,6 +58,7 @@ def _where(settings: Settings, night: date) -> Iterable[tuple[str, Path]]:
         (label, path)
         for label, path in (
             ("digest", pages / "digest.html"),
+            ("reliability", pages / "reliability.png"),
             ("incidents", pages / "mttr.html"),
             ("tickets", settings.tickets_folder),
             ("snapshot", settings.root / "snapshot.duckdb"),

@@ -223,10 +223,13 @@ def _when(event: TicketEvent, context: TicketContext) -> str:
 
 
 def _how_sure(event: TicketEvent, context: TicketContext) -> str:
-    text = f"{likelihood(event.probability)}, **{format_share(event.probability)}** within {_horizon(event)}"
-    text += f" by {escape_markdown(model_in_words(event.model))}." if event.model else "."
-    if context.path_model:
-        text += f" The forecast on the chart is by {escape_markdown(model_in_words(context.path_model))}."
+    text = f"{likelihood(event.probability)}, **{format_share(event.probability)}** within {_horizon(event)}."
+    if event.model:
+        text += f" The probability is by {escape_markdown(model_in_words(event.model))}"
+        if context.path_model and context.path_model != event.model:
+            drawn_by = escape_markdown(model_in_words(context.path_model))
+            text += f", weighed with the forecast on the chart, which is by {drawn_by}"
+        text += "."
     if event.shape:
         text += f" The series' shape: {escape_markdown(event.shape.replace('_', ' '))}."
     return text

@@ -5,12 +5,14 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import duckdb
 import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from features.hourly import rollup
+from forecasting.tables import CALIBRATION, TOURNAMENT
 from pipelines.publishing.raw import StagedRaw, publish_raw
 from pipelines.publishing.results import NIGHTLY_TABLES, StagedResults, publish_results
 from pipelines.publishing.runs import Run, record_failure
@@ -208,6 +210,51 @@ def test_running_a_night_again_with_other_tickets_makes_later_nights_stale(publi
     assert publisher.conclude(run_of(AS_OF, "other"), ticket_events=event(AS_OF, probability=0.8)) == [later]
     assert publisher.rows("SELECT as_of, status FROM main.runs ORDER BY as_of") == [(AS_OF, "done"), (later, "stale")]
     assert len(publisher.rows("FROM reports.ticket_events")) == 2
+
+
+def calibration(night: datetime, questions: int = 10) -> pl.DataFrame:
+    row = {"as_of": night, "model": "learnt", "shape": "all", "horizon_h": 168, "prior": "none", "lessons": 20,
+           "learnt_from": night, "learnt_until": night, "questions": questions, "crossed": 3, "mean_p": 0.3,
+           "brier": 0.1, "climatology_brier": 0.2, "calibration_error": 0.05,
+           "bins": [{"p": 0.05, "share": 0.0, "n": 7}, {"p": 0.9, "share": 1.0, "n": 3}]}  # fmt: skip
+    return pl.DataFrame([row], schema=CALIBRATION)
+
+
+def test_calibration_and_tournament_are_replaced_with_their_night_and_kept(publisher: Publisher):
+    def standing(night: datetime, served: int) -> pl.DataFrame:
+        return pl.DataFrame(
+            [(night, "prophet", "seasonal", 4, served, 12, 0.2, 0.3, 0.8)], schema=TOURNAMENT, orient="row"
+        )
+
+    later = AS_OF + timedelta(days=300)  # long after whatever is purged
+    for night, questions in ((AS_OF, 10), (AS_OF, 11), (later, 12)):
+        publisher.ingest([(1, night - HOUR, 1.0)], run_of(night))
+        publisher.conclude(
+            run_of(night), calibration=calibration(night, questions), tournament=standing(night, questions)
+        )
+    told = publisher.rows(
+        "SELECT as_of, questions, list_sum(list_transform(bins, lambda b: b.n)) FROM forecasting.calibration"
+    )
+    assert sorted(told) == [(AS_OF, 11, 10), (later, 12, 10)]
+    assert sorted(publisher.rows("SELECT as_of, served FROM forecasting.tournament")) == [(AS_OF, 11), (later, 12)]
+
+
+def profile(night: datetime, **more) -> pl.DataFrame:
+    row = {"as_of": night, "series_id": 1, "shape": "trend", "history_h": 48, "observed_h": 48, "longest_gap_h": 0,
+           "resets": 0, "steps": 0, "is_integer": False}  # fmt: skip
+    return pl.DataFrame([row | more])
+
+
+def test_a_frame_need_not_have_columns_that_may_be_null_but_must_have_the_others(publisher: Publisher):
+    publisher.ingest([(1, AS_OF - HOUR, 1.0)], run_of(AS_OF))
+    publisher.conclude(run_of(AS_OF), profiles=profile(AS_OF))
+    assert publisher.rows("SELECT shape, ceiling FROM features.profiles") == [("trend", None)]
+    publisher.conclude(run_of(AS_OF), profiles=profile(AS_OF, ceiling=80.0).select(pl.all().reverse()))
+    assert publisher.rows("SELECT shape, ceiling FROM features.profiles") == [("trend", 80.0)]
+    with pytest.raises(duckdb.ConstraintException, match="shape"):
+        publisher.conclude(run_of(AS_OF), profiles=profile(AS_OF).drop("shape"))
+    with pytest.raises(duckdb.BinderException, match="sealing"):
+        publisher.conclude(run_of(AS_OF), profiles=profile(AS_OF, sealing=80.0))
 
 
 def risk(night: datetime, state: str, p: float) -> pl.DataFrame:

@@ -22,6 +22,39 @@ def test_migrating_twice_changes_nothing(warehouse: Warehouse):
     assert warehouse.migrate() == warehouse.migrate()
 
 
+def test_an_older_warehouse_keeps_its_rows(tmp_path: Path, monkeypatch):
+    """A warehouse of every earlier version becomes the newest: the same rows, and the same tables as a fresh one."""
+    known = warehouse_module.migrations()
+    fresh = Warehouse(tmp_path / "fresh", patience_s=0)
+    fresh.migrate()
+    for version in sorted(known)[:-1]:
+        older = tmp_path / f"migrations-{version}"
+        older.mkdir()
+        for path in list(known.values())[:version]:
+            (older / path.name).write_text(path.read_text())
+        warehouse = Warehouse(tmp_path / f"of-{version}", patience_s=0)
+        with monkeypatch.context() as past:
+            past.setattr(warehouse_module, "MIGRATIONS", older)
+            assert warehouse.migrate() == version
+            with warehouse.writer() as con:
+                con.execute(
+                    "INSERT INTO features.profiles (as_of, series_id, shape, history_h, observed_h,"
+                    " longest_gap_h, resets, steps, is_integer)"
+                    " VALUES ('2026-01-01', 7, 'trend', 48, 40, 3, 2, 1, true)"
+                )
+        assert warehouse.migrate() == max(known)
+        with warehouse.reader() as con:
+            kept = con.sql("SELECT series_id, shape, history_h, resets, is_integer, ceiling FROM features.profiles")
+            assert kept.fetchall() == [(7, "trend", 48, 2, True, None)]
+        assert tables(warehouse) == tables(fresh)
+
+
+def tables(warehouse: Warehouse) -> list[tuple]:
+    told = "schema_name, table_name, column_name, column_index, data_type, is_nullable"
+    with warehouse.reader() as con:
+        return con.sql(f"SELECT {told} FROM duckdb_columns() WHERE NOT internal ORDER BY ALL").fetchall()
+
+
 def test_a_migration_that_fails_leaves_the_version_before(warehouse: Warehouse, tmp_path: Path, monkeypatch):
     newest = max(warehouse_module.migrations())
     folder = tmp_path / "migrations"

@@ -155,7 +155,8 @@ def test_the_page_says_how_far_to_trust_it_and_by_whom_it_is():
     html = render(page)
     text = words(html).replace("\u202f", " ")
     for expected in (
-        "probability by the learnt crossing model; forecast by the structural model; shape trend",
+        "probability by the learnt crossing model, weighed with the forecast, which is by the structural model;"
+        " shape trend",
         "Of 412 questions about the newest settled fortnight that were answered with 70 % or more, 297 came true",
         "168 h 4 012 445",
         "trend 168 h 4 012 445",

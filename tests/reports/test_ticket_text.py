@@ -54,8 +54,8 @@ def test_a_ticket_says_what_when_how_sure_why_what_to_do_who_and_how_to_check():
         "The median of its last day is 80 %, 10 percentage points away.",
         "most likely **Wed 3 Jun 2026, 06:00 CEST** (2026-06-03 04:00 UTC)",
         "in 8 of 10 cases between Wed 3 Jun 2026, 00:00 CEST and Wed 3 Jun 2026, 21:00 CEST",
-        "likely, **74 %** within 7 days by the learnt crossing model. The forecast on the chart is by the ensemble. "
-        "The series' shape: trend.",
+        "likely, **74 %** within 7 days. The probability is by the learnt crossing model, weighed with the forecast on "
+        "the chart, which is by the ensemble. The series' shape: trend.",
         "team-data, for the service `db` (tier 1).",
         "![measured, forecast and limit](<x.png>)",
         "- rises by 4 % a day",
@@ -95,6 +95,13 @@ def test_a_resolved_ticket_says_so_on_top(last, reason):
     assert f"> **Resolved as of Tue 2 Jun 2026, 00:00 CEST: {reason}.** {RESOLUTIONS[reason]}" in text
     assert "Act by" not in text
     assert "What to do" not in text
+
+
+def test_a_model_that_answers_by_its_own_forecast_is_named_once():
+    text = markdown(history(risk(model="ensemble")), CONTEXT, "x.png")
+    assert "The probability is by the ensemble. The series' shape" in text
+    text = markdown(history(risk()), replace(CONTEXT, path_model=None), "x.png")
+    assert "The probability is by the learnt crossing model. The series' shape" in text
 
 
 def test_hostile_names_and_facts_make_no_markup():

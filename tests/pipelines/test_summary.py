@@ -1,0 +1,60 @@
+"""What the end of a night says of checks that failed without stopping it."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from rich.console import Console
+
+from pipelines.nightly import Outcome, warnings_of
+from pipelines.settings import parse
+from pipelines.summary import show
+
+COUNTS = {"ingested": {"samples_new": 5}, "rejected": {}, "series": {}, "risks": {}, "abstained": {}, "failures": 0,
+          "tickets": {}, "incidents": {}}  # fmt: skip
+SPECS = [dg.AssetCheckSpec(name, asset="table", description=f"{name} asks this.") for name in ("calm", "odd", "bad")]
+
+
+@pytest.fixture(scope="module")
+def result() -> dg.ExecuteInProcessResult:
+    """A run with a check that passes, one that warns and one that is an error."""
+
+    @dg.asset(name="table", check_specs=SPECS)
+    def asset() -> Iterator[dg.MaterializeResult]:
+        rows = {"first": dg.MetadataValue.json([{"horizon_h": "168", "calibration_error": "0.2"}])}
+        warns, errs = dg.AssetCheckSeverity.WARN, dg.AssetCheckSeverity.ERROR
+        checked = [
+            dg.AssetCheckResult(check_name="calm", passed=True, severity=warns, description="calm asks this."),
+            dg.AssetCheckResult(
+                check_name="odd", passed=False, severity=warns, metadata=rows, description="odd asks this."
+            ),
+            dg.AssetCheckResult(check_name="bad", passed=False, severity=errs, description="bad asks this."),
+        ]
+        yield dg.MaterializeResult(check_results=checked)
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        return dg.materialize([asset], instance=instance)
+
+
+def test_a_warning_says_what_was_asked_and_what_was_found(result: dg.ExecuteInProcessResult):
+    assert warnings_of(result) == [
+        ("odd", "odd asks this. Not so tonight: horizon_h 168, calibration_error 0.2"),
+    ]
+
+
+def test_warnings_stand_in_the_table_that_ends_the_night(tmp_path: Path):
+    settings = parse(f"storage: {{root: {tmp_path}}}", tmp_path)
+    night = date(2026, 3, 1)
+    (tmp_path / "reports" / "2026-03-01").mkdir(parents=True)
+    for name in ("digest.html", "reliability.png"):
+        (tmp_path / "reports" / "2026-03-01" / name).touch()
+    out = io.StringIO()
+    warned = [("calibrated", "P lay within 0.10. Not so tonight: calibration_error 0.2")]
+    show(Console(file=out, width=200), settings, night, Outcome(COUNTS, {"score": 1.0}, [], [], warned))
+    assert "warning: calibrated" in out.getvalue() and "calibration_error 0.2" in out.getvalue()
+    assert "reliability.png" in out.getvalue()
