@@ -7,8 +7,7 @@ A *reset* is a sudden fall that ends a gradual climb: a restart of a leaking pro
 *step* is a sudden shift, up or down, to a level that stays. Neither is a spike (up to three samples up and back), a
 dip, or a rhythm: the rhythm is taken away first, unless it is itself a tooth (see ``features.seasonality``).
 
-Everything is measured in samples, not hours, so that gaps and rare sampling change nothing. A cheap pass over all
-samples proposes candidates; only those are looked at closely, in small windows gathered around them.
+Everything is measured in samples, not hours, so that gaps and rare sampling change nothing.
 """
 
 from __future__ import annotations
@@ -17,28 +16,19 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from features.robust import EXTREME, NORMAL_MAD, median, quantiles, standardise
+from features.calm import Calm
+from features.drops import Drops, find_drops
+from features.robust import NORMAL_MAD, median, quantiles
 from features.samples import Samples
-from features.seasonality import Season, find_season
 
-NORMAL_Q80 = 1.2816  # the 80th percentile of |x| for a standard normal x
-TINY = 1e-9  # of a standardised series: float noise
-
-# Resets. Sizes in sds of the hour-to-hour noise, or as shares.
-PROPOSED_SD = 4.0
-FALL_SD = 6.0
-FALL_SPREAD = 0.05  # of the series' p95 - p5
-FALL_RHYTHM = 1.25  # of the range of the rhythm that was taken away: a day that skips it is no reset
+# Resets are drops (``features.drops``) that end a climb. Sizes in sds of the hour-to-hour noise, or as shares.
 FALL_WEEK = 0.3  # of the range of the 168 samples before
 FALLS_AFTER_CLIMB = 0.5  # of all sharp falls, by size; a series that falls as readily from a plateau carries load
-SHARPNESS = 0.6  # of the fall happens within two samples
-NEIGHBOURS = 3
-LANDED = 0.3  # of the fall above the level after it: the sample belongs to that level
-AROUND = 7  # samples on either side whose median is the level; a spike of three cannot move it
+SUDDEN_SD = 4.0  # of the change from sample to sample: more is no part of a climb
 CLIMB_SAMPLES = 672  # how far back a climb is looked for
 # A climb fills the time since the last fall, or only the last third or ninth of it: the part, how many samples it must
 # hold, and the share of the fall that must have crept up in it, jumps not counted.
-CLIMB_PARTS = ((1, 8, 0.25), (3, 12, 0.5), (9, 12, 0.5))
+CLIMB_PARTS = ((1, 5, 0.25), (3, 12, 0.5), (9, 12, 0.5))
 CLIMB_SD = 3.0
 CLIMB_JUMP = 0.75  # a climb of which one quarter brings more than this is a jump
 CLIMB_ORDER = 0.6  # Kendall's tau-a of the values on their way up
@@ -81,23 +71,20 @@ def hours_since(marks: np.ndarray) -> np.ndarray:
     return np.where(marks.any(axis=1), 1.0 + np.argmax(marks[:, ::-1], axis=1), np.nan)
 
 
-def find_breaks(values: np.ndarray, season: Season | None = None) -> Breaks:
+def find_breaks(values: np.ndarray, calm: Calm | None = None, drops: Drops | None = None) -> Breaks:
     """Resets and steps of each series.
 
     Args:
         values: [S, T] hourly, NaN where not observed.
-        season: of the same values, where it is known already.
+        calm, drops: of the same values, where they are known already.
     """
-    season = season if season is not None else find_season(values)
-    standard = standardise(values)
-    with np.errstate(over="ignore", invalid="ignore"):
-        rhythm = season.removed_range / standard.scale
-        calm = (season.remove(values) - standard.centre[:, None]) / standard.scale[:, None]
-    samples = Samples.of(np.clip(np.where(np.isfinite(values), calm, np.nan), -EXTREME, EXTREME))
-    reset_row, reset_at = _find_resets(samples, rhythm)
-    step_row, step_at = _find_steps(samples, reset_row, reset_at)
-    resets = samples.mark(reset_row, reset_at)
-    return Breaks(resets, samples.mark(step_row, step_at) & ~resets)
+    calm = calm if calm is not None else Calm.of(values)
+    drops = drops if drops is not None else find_drops(calm)
+    real = _end_climbs(calm, drops)
+    row, at = drops.row[real], drops.at[real]
+    resets = calm.samples.mark(row, at)
+    steps = calm.samples.mark(*_find_steps(calm.samples, row, at))
+    return Breaks(resets, steps & ~resets)
 
 
 def falls(values: np.ndarray, resets: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -129,10 +116,13 @@ def join(values: np.ndarray, breaks: Breaks) -> np.ndarray:
     before = _two_before(values, row, column)
     near = np.abs(before - values[row, column][:, None])
     kept = np.where(np.isnan(near[:, 0]) | (near[:, 1] >= near[:, 0]), before[:, 1], before[:, 0])
-    jumps = np.zeros(values.shape)
+    broken, part = np.unique(row, return_inverse=True)
+    jumps = np.zeros((len(broken), values.shape[1]))
+    joined = values.copy()
     with np.errstate(over="ignore", invalid="ignore"):
-        jumps[row, column] = np.nan_to_num(values[row, column] - kept)
-        return values + (jumps.sum(axis=1, keepdims=True) - np.cumsum(jumps, axis=1))
+        jumps[part, column] = np.nan_to_num(values[row, column] - kept)
+        joined[broken] += jumps.sum(axis=1, keepdims=True) - np.cumsum(jumps, axis=1)
+    return joined
 
 
 def _two_before(values: np.ndarray, row: np.ndarray, column: np.ndarray) -> np.ndarray:
@@ -145,68 +135,17 @@ def _two_before(values: np.ndarray, row: np.ndarray, column: np.ndarray) -> np.n
 # ----------------------------------------------------------------------------------------------------------- resets
 
 
-def _noise(packed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The usual change from sample to sample, and the series as it would be had it never changed faster.
-
-    Returns:
-        sd [S] of the differences, deaf to a tenth of jumps; of a staircase, a quarter of its usual stair up.
-        gradual [S, P]: the sum of the changes, each cut to the usual. Spikes cancel out, a jump hardly shows, and what
-        is left is how far the series crept.
-    """
-    change = np.diff(packed, axis=1, prepend=packed[:, :1])
-    drift = median(change)[:, None]
-    away = change - drift
-    usual = quantiles(np.abs(away), (0.8,))[0] / NORMAL_Q80
-    stair = 0.25 * median(np.where(away > TINY, away, np.nan))
-    noise = np.fmax(np.fmax(usual, stair), TINY)
-    most = np.abs(drift) + PROPOSED_SD * noise[:, None]
-    return noise, np.cumsum(np.clip(change, -most, most), axis=1)
-
-
-def _shift(samples: np.ndarray, by: int) -> np.ndarray:
-    """Samples moved right by `by` (left where negative), NaN filled."""
-    moved = np.full(samples.shape, np.nan)
-    if by >= 0:
-        moved[:, by:] = samples[:, : max(samples.shape[1] - by, 0)]
-    else:
-        moved[:, :by] = samples[:, -by:]
-    return moved
-
-
-def _propose(samples: Samples, noise: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Row, position and size of sharp falls: over two samples at most, lasting two at least, largest around."""
-    packed = samples.packed
-    before = np.fmax(_shift(packed, 2), _shift(packed, 1))
-    after = np.fmax(packed, _shift(packed, -1))
-    fall = np.nan_to_num(before - after, nan=0.0)
-    wanted = fall > PROPOSED_SD * noise[:, None]
-    row, at = np.nonzero(wanted)
-    around = at[:, None] + np.arange(-NEIGHBOURS, NEIGHBOURS + 1)
-    width = packed.shape[1]
-    inside = (around >= 0) & (around < width)
-    near = np.where(inside, fall[row[:, None], np.clip(around, 0, max(width - 1, 0))], 0.0)
-    first = np.argmax(near, axis=1) == NEIGHBOURS if len(row) else np.zeros(0, dtype=bool)
-    return row[first], at[first], fall[row[first], at[first]]
-
-
-def _find_resets(samples: Samples, rhythm: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    noise, gradual = _noise(samples.packed)
-    row, at, sharp = _propose(samples, noise)
-    before, after = samples.window(row, at - AROUND, AROUND), samples.window(row, at, AROUND)
-    fall = median(before) - median(after)
-    seen = (np.count_nonzero(~np.isnan(before), axis=1) >= 4) & (np.count_nonzero(~np.isnan(after), axis=1) >= 2)
-    enough = np.maximum(np.maximum(FALL_SD * noise[row], FALL_SPREAD), FALL_RHYTHM * rhythm[row])
-    stays = seen & (fall >= enough) & (sharp >= SHARPNESS * fall)
-    row, at, fall = row[stays], at[stays], fall[stays]
-    early = samples.window(row, at - 1, 1)[:, 0] - median(after[stays]) < LANDED * fall
-    at = at - early
-
+def _end_climbs(calm: Calm, drops: Drops) -> np.ndarray:
+    """Which drops [K] end a gradual climb."""
+    samples, noise = calm.samples, calm.noise
+    row, at, fall = drops.row, drops.at, drops.size
     start = np.maximum(_previous(row, at, fall), at - CLIMB_SAMPLES)
-    crept = replace(samples, packed=gradual)
+    falling, part = np.unique(row, return_inverse=True)
+    crept = replace(samples, packed=calm.gradual(falling, SUDDEN_SD))
     climbs = np.zeros(len(row), dtype=bool)
-    for part, shortest, share in CLIMB_PARTS:
-        since = at - (at - start) // part
-        climbed = _crept_by(crept.spaced(row, since, at, CLIMB_POINTS))
+    for parts, shortest, share in CLIMB_PARTS:
+        since = at - (at - start) // parts
+        climbed = _crept_by(crept.spaced(part, since, at, CLIMB_POINTS))
         far = climbed >= np.maximum(share * fall, CLIMB_SD * noise[row])
         climbs |= (at - since >= shortest) & far & _in_order(samples.spaced(row, since, at, CLIMB_POINTS))
     week = samples.spaced(row, np.maximum(at - 168, 0), at, CLIMB_POINTS)
@@ -214,8 +153,7 @@ def _find_resets(samples: Samples, rhythm: np.ndarray) -> tuple[np.ndarray, np.n
     real = climbs & (fall >= FALL_WEEK * (high - low))
     every = np.bincount(row, fall, minlength=len(noise))
     ended = np.bincount(row[real], fall[real], minlength=len(noise))
-    real &= (ended >= FALLS_AFTER_CLIMB * every)[row]
-    return row[real], at[real]
+    return real & (ended >= FALLS_AFTER_CLIMB * every)[row]
 
 
 def _previous(row: np.ndarray, at: np.ndarray, fall: np.ndarray) -> np.ndarray:
@@ -256,7 +194,19 @@ def _blocks(samples: Samples) -> Samples:
     S, P = samples.packed.shape
     padded = np.full((S, -(-P // BLOCK) * BLOCK), np.nan)
     padded[:, :P] = samples.packed
-    return Samples.of(median(padded.reshape(S, -1, BLOCK)))
+    padded = padded.reshape(S, padded.shape[1] // BLOCK, BLOCK)
+    ordered = np.sort(padded, axis=2)
+    middle = (ordered[:, :, BLOCK // 2 - 1] + ordered[:, :, BLOCK // 2]) / 2
+    row = np.flatnonzero(samples.count % BLOCK)
+    last = samples.count[row] // BLOCK
+    middle[row, last] = median(padded[row, last])
+    return Samples.of(middle)
+
+
+def _median_of_four(values: np.ndarray) -> np.ndarray:
+    """[S, n - 3]: the medians of each value and the three after it."""
+    low, high = np.minimum(values[:, :-1], values[:, 1:]), np.maximum(values[:, :-1], values[:, 1:])
+    return (np.maximum(low[:, :-2], low[:, 2:]) + np.minimum(high[:, :-2], high[:, 2:])) / 2
 
 
 def _find_steps(samples: Samples, reset_row: np.ndarray, reset_at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -264,7 +214,7 @@ def _find_steps(samples: Samples, reset_row: np.ndarray, reset_at: np.ndarray) -
     S, whole = blocks.packed.shape
     if whole <= 2 * NEAR:
         return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
-    level = median(np.lib.stride_tricks.sliding_window_view(blocks.packed, NEAR, axis=1))
+    level = _median_of_four(blocks.packed)
     shift = np.zeros((S, whole))
     shift[:, NEAR : whole - NEAR] = level[:, NEAR + 1 :] - level[:, : whole - 2 * NEAR]
     shift[np.arange(whole) >= blocks.count[:, None] - NEAR] = 0.0  # a step is not known before it lasted a day

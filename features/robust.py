@@ -42,11 +42,12 @@ def mad(values: np.ndarray) -> np.ndarray:
 
 def variance(values: np.ndarray) -> np.ndarray:
     """Variance along the last axis over what is not NaN; 0 where nothing is observed."""
-    observed = ~np.isnan(values)
-    count = np.maximum(np.count_nonzero(observed, axis=-1), 1)
-    centre = np.where(observed, values, 0.0).sum(axis=-1) / count
-    away = values - centre[..., None]
-    away[~observed] = 0.0
+    missing = np.isnan(values)
+    count = np.maximum(values.shape[-1] - np.count_nonzero(missing, axis=-1), 1)
+    away = values.copy()
+    away[missing] = 0.0
+    away -= (away.sum(axis=-1) / count)[..., None]
+    away[missing] = 0.0
     return np.square(away, out=away).sum(axis=-1) / count
 
 
@@ -90,11 +91,22 @@ class Standard:
     values: [S, T], the median at 0 and p95 - p5 at 1, clipped to +-EXTREME; all zero for a constant series; NaN where
         not observed or infinite.
     centre, scale: [S], finite; scale > 0.
+    lowest, highest, spread: [S], of the series in its own unit; the spread is p95 - p5. NaN where nothing is observed.
+    moves: bool [S], false for a constant series and for one of which nothing is observed.
     """
 
     values: np.ndarray
     centre: np.ndarray
     scale: np.ndarray
+    lowest: np.ndarray
+    highest: np.ndarray
+    spread: np.ndarray
+    moves: np.ndarray
+
+    def restore(self, levels: np.ndarray) -> np.ndarray:
+        """Standardised levels [S] in the series' own units."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            return self.centre + self.scale * levels
 
 
 def standardise(values: np.ndarray) -> Standard:
@@ -107,10 +119,11 @@ def standardise(values: np.ndarray) -> Standard:
     lowest, low, centre, high, highest = quantiles(finite, (0.0, 0.05, 0.5, 0.95, 1.0))
     with np.errstate(over="ignore", invalid="ignore"):
         fuzz = FUZZ * np.fmax(np.abs(lowest), np.abs(highest))
-        scale = np.where(high - low > fuzz, high - low, highest - lowest)
+        spread = high - low
+        scale = np.where(spread > fuzz, spread, highest - lowest)
         moves = scale > fuzz
         scale = np.where(moves, np.fmin(scale, np.finfo(float).max), 1.0)
         centre = np.where(np.isnan(centre), 0.0, centre)
         unitless = np.clip((finite - centre[:, None]) / scale[:, None], -EXTREME, EXTREME)
     unitless[~moves] = np.where(np.isnan(finite[~moves]), np.nan, 0.0)
-    return Standard(unitless, centre, scale)
+    return Standard(unitless, centre, scale, lowest, highest, spread, moves)

@@ -5,7 +5,7 @@ Belongs here: the way from hours to samples and back. Not here: what is looked f
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -16,12 +16,13 @@ class Samples:
 
     packed: [S, P], NaN after the last sample of a series.
     column: int [S, P], the column of each sample; -1 after the last.
-    rank: int [S, T], how many samples came before a column.
+    observed: bool [S, T]. rank: int [S, T], how many samples came before a column.
     count: int [S].
     """
 
     packed: np.ndarray
     column: np.ndarray
+    observed: np.ndarray
     rank: np.ndarray
     count: np.ndarray
 
@@ -35,7 +36,14 @@ class Samples:
         packed[filled] = values[observed]  # both in order of row and time
         column[filled] = np.broadcast_to(np.arange(values.shape[1], dtype=np.int32), values.shape)[observed]
         rank = upto - observed
-        return cls(packed, column, rank, count)
+        return cls(packed, column, observed, rank, count)
+
+    def pack(self, values: np.ndarray) -> Samples:
+        """The samples of other values [S, T] of the same hours."""
+        filled = self.column >= 0
+        packed = np.full(filled.shape, np.nan)
+        packed[filled] = values[self.observed]
+        return replace(self, packed=packed)
 
     @property
     def distances(self) -> np.ndarray:

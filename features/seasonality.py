@@ -14,11 +14,11 @@ profile, so that a rhythm seen twice does not look certain.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
-from features.robust import NORMAL_MAD, median, standardise, variance
+from features.robust import NORMAL_MAD, Standard, median, standardise, variance
 
 DAY, WEEK = 24, 168
 
@@ -29,9 +29,10 @@ MEDIAN_COST = np.pi / 2
 # Remainders beyond so many robust standard deviations are spikes and tell nothing about rhythm.
 SPIKE_SD = 4.0
 
-# A profile is a tooth where nearly all falling fills at most an eighth of the cycle, and most of it climbs. A week is
-# looked at in half days, since what climbs through a week may well follow the days.
-TOOTH_FALLS = 1 / 8
+# A profile is a tooth where nearly all falling fills at most a seventh of the cycle (four hours of a day, which may
+# hold four short teeth), and most of it climbs. A week is looked at in half days, since what climbs through a week may
+# well follow the days.
+TOOTH_FALLS = 1 / 7
 TOOTH_FALL_SHARE = 0.85
 TOOTH_CLIMBS = 0.7
 HALF_DAY = 12
@@ -67,9 +68,12 @@ class Season:
 
     def remove(self, values: np.ndarray) -> np.ndarray:
         """The values [S, T] without their rhythm; a tooth stays, since it is no rhythm, and so does a weak one."""
-        daily, weekly = self._removable()
+        removed = values.copy()
         with np.errstate(over="ignore", invalid="ignore"):
-            return values - _repeat(daily, values.shape[1]) - _repeat(weekly, values.shape[1])
+            for profile in self._removable():
+                rows = np.flatnonzero(profile.any(axis=1))
+                removed[rows] -= _repeat(profile[rows], values.shape[1])
+        return removed
 
     @property
     def removed_range(self) -> np.ndarray:
@@ -84,18 +88,34 @@ class Season:
         return np.where(daily[:, None], self.daily, 0.0), np.where(weekly[:, None], self.weekly, 0.0)
 
 
-def find_season(values: np.ndarray) -> Season:
+def find_season(values: np.ndarray, standard: Standard | None = None) -> Season:
     """The daily and weekly rhythm of each series.
 
     Args:
         values: [S, T] hourly, NaN where not observed; the last column is the hour before as_of.
+        standard: the same values standardised, where they are already.
 
-    Fewer than two cycles with enough observed hours give a profile of zeros and strength 0.
+    Fewer than two cycles with enough observed hours give a profile of zeros and strength 0; so does a constant series,
+    which also leaves nothing over.
     """
-    standard = standardise(values)
-    scale = standard.scale[:, None]
-    daily, remainder = _cycle(standard.values - _moving_average(standard.values, DAY), DAY)
-    undaily = standard.values - _repeat(daily, values.shape[1])
+    standard = standard if standard is not None else standardise(values)
+    moving = np.flatnonzero(standard.moves)
+    found = _find_moving(standard.values[moving], standard.scale[moving, None])
+    if len(moving) == len(values):
+        return found
+    columns = {}
+    for field in fields(Season):
+        part = getattr(found, field.name)
+        fill = np.nan if field.name == "remainder" else 0
+        columns[field.name] = np.full((len(values), *part.shape[1:]), fill, dtype=part.dtype)
+        columns[field.name][moving] = part
+    return Season(**columns)
+
+
+def _find_moving(values: np.ndarray, scale: np.ndarray) -> Season:
+    """The rhythm of standardised series, none of them constant, in units of `scale` [S, 1]."""
+    daily, remainder = _cycle(values - _moving_average(values, DAY), DAY)
+    undaily = values - _repeat(daily, values.shape[1])
     weekly, slow = _cycle(undaily - _weekly_level(undaily), WEEK)
     daily_strength, weekly_strength = _strength(remainder, daily, DAY), _strength(slow, weekly, WEEK)
     half_days = weekly.reshape(-1, WEEK // HALF_DAY, HALF_DAY).mean(axis=2)
@@ -143,30 +163,40 @@ def _cycle(detrended: np.ndarray, period: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _agreement(cycles: np.ndarray, drawn: np.ndarray) -> np.ndarray:
-    """What the profiles of the older and the newer half of the cycles have in common.
+    """What the profiles of one half of the cycles and the other have in common: older and newer, odd and even.
 
-    A pattern whose phase drifts, such as restarts every 25 hours, looks like a rhythm only over a few cycles. With
-    fewer than four cycles there are no halves to compare.
+    A pattern whose phase drifts, such as restarts every 25 hours, looks like a rhythm only over a few cycles; one that
+    comes every other cycle is another half the time. With fewer than four cycles there are no halves to compare.
     """
     _, period, width = cycles.shape
     observed = ~np.isnan(cycles)
     first = np.argmax(observed.any(axis=1), axis=-1)
     older = np.arange(width) < (first[:, None] + width) / 2
-    product = median(np.where(older[:, None], cycles, np.nan)) * median(np.where(older[:, None], np.nan, cycles))
-    compared = np.count_nonzero(~np.isnan(product), axis=-1) >= PHASES_SEEN * period
+    odd = np.broadcast_to(np.arange(width) % 2 == 1, older.shape)
     enough = np.count_nonzero(observed, axis=(1, 2)) >= 4 * period
-    return np.where(compared & enough, np.nan_to_num(product).mean(axis=-1), drawn)
+    agreed = drawn.copy()
+    for half in (older, odd):
+        rows = np.flatnonzero(enough & (agreed > 0))
+        one = half[rows, None]
+        product = median(np.where(one, cycles[rows], np.nan)) * median(np.where(one, np.nan, cycles[rows]))
+        compared = np.count_nonzero(~np.isnan(product), axis=-1) >= PHASES_SEEN * period
+        common = np.nan_to_num(product).mean(axis=-1)
+        agreed[rows] = np.where(compared, np.minimum(common, agreed[rows]), agreed[rows])
+    return agreed
 
 
 def _strength(remainder: np.ndarray, profile: np.ndarray, period: int) -> np.ndarray:
-    width = remainder.shape[1]
+    strength = np.zeros(len(profile))
+    rhythmic = np.flatnonzero(profile.any(axis=1))
+    remainder, profile = remainder[rhythmic], profile[rhythmic]
     observed = np.count_nonzero(~np.isnan(remainder), axis=1)
     cycles = np.maximum(observed / period, 2.0)
     calm = _calm(remainder, profile)
     left_out = variance(calm) * np.square(cycles / (cycles - 1))
-    whole = variance(calm + _repeat(profile, width))
+    whole = variance(calm + _repeat(profile, remainder.shape[1]))
     share = 1 - left_out / np.where(whole > 0, whole, 1.0)
-    return np.where(whole > 0, np.clip(share, 0.0, 1.0), 0.0)
+    strength[rhythmic] = np.where(whole > 0, np.clip(share, 0.0, 1.0), 0.0)
+    return strength
 
 
 def _calm(remainder: np.ndarray, profile: np.ndarray) -> np.ndarray:
@@ -176,7 +206,8 @@ def _calm(remainder: np.ndarray, profile: np.ndarray) -> np.ndarray:
     """
     usual = SPIKE_SD * NORMAL_MAD * median(np.abs(remainder))
     limit = np.fmax(usual, np.abs(profile).max(axis=1))[:, None]
-    return np.where(limit > 0, np.clip(remainder, -limit, limit), remainder)
+    limit[~(limit > 0)] = np.inf
+    return np.clip(remainder, -limit, limit)
 
 
 def _moving_average(values: np.ndarray, period: int) -> np.ndarray:
@@ -187,17 +218,20 @@ def _moving_average(values: np.ndarray, period: int) -> np.ndarray:
     if period >= T:
         return average
     observed = ~np.isnan(values)
-    total, count = (_running(np.where(observed, values, 0.0), period), _running(observed.astype(float), period))
-    inner = total / np.where(count > 0, count, 1.0)
-    average[:, half : T - half] = np.where(count >= half, inner, np.nan)
+    filled = values.copy()
+    filled[~observed] = 0.0
+    total, count = _running(filled, period), _running(observed, period)
+    count[count < half] = np.nan
+    np.divide(total, count, out=average[:, half : T - half])
     return average
 
 
 def _running(values: np.ndarray, period: int) -> np.ndarray:
     """[S, T - period]: sums over period + 1 columns, those at both ends with half weight."""
-    sums = np.zeros((values.shape[0], values.shape[1] + 1))
+    sums = np.zeros((values.shape[0], values.shape[1] + 1), dtype=np.int32 if values.dtype == bool else np.float64)
     np.cumsum(values, axis=1, out=sums[:, 1:])
-    return (sums[:, period:-1] - sums[:, : -period - 1] + sums[:, period + 1 :] - sums[:, 1:-period]) / 2
+    whole = sums[:, period:] - sums[:, :-period]
+    return (whole[:, :-1] + whole[:, 1:]) / 2
 
 
 def _weekly_level(values: np.ndarray) -> np.ndarray:
@@ -213,10 +247,18 @@ def _weekly_level(values: np.ndarray) -> np.ndarray:
     middle = np.where(np.count_nonzero(~np.isnan(weeks), axis=2) >= 5, median(weeks), np.nan)
     middle[:, :3] = middle[:, max(middle.shape[1] - 3, 0) :] = np.nan
 
-    noon = (np.arange(days.shape[1] * DAY) - (DAY - 1) / 2) / DAY
-    before = np.floor(noon).astype(np.int64)
-    left, right = (middle[:, np.clip(day, 0, middle.shape[1] - 1)] for day in (before, before + 1))
-    return (left + (right - left) * (noon - before))[:, days.shape[1] * DAY - T :]
+    return _between_noons(middle)[:, days.shape[1] * DAY - T :]
+
+
+def _between_noons(days: np.ndarray) -> np.ndarray:
+    """Values [S, days] of noons as hourly ones in between; flat before the first noon and after the last."""
+    beside = np.pad(days, ((0, 0), (1, 1)), mode="edge")[:, :, None]
+    since = ((np.arange(DAY) - (DAY - 1) / 2) / DAY) % 1
+    morning, evening = since[: DAY // 2], since[DAY // 2 :]
+    hours = np.empty((*days.shape, DAY))
+    hours[:, :, : DAY // 2] = beside[:, :-2] + (beside[:, 1:-1] - beside[:, :-2]) * morning
+    hours[:, :, DAY // 2 :] = beside[:, 1:-1] + (beside[:, 2:] - beside[:, 1:-1]) * evening
+    return hours.reshape(len(days), days.shape[1] * DAY)
 
 
 def _by_cycle(values: np.ndarray, period: int) -> np.ndarray:

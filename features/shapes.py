@@ -8,12 +8,15 @@ shape              what holds
 =================  ======================================================================================
 too_short          less than three days of history, or fewer than twelve observed hours
 constant           one value throughout
-sparse             sampled more rarely than every two hours, on the median
 sawtooth           resets again and again, from one ceiling: log rotation, a clean-up by quota
 counter            never falls but to about zero, never negative: a total since the last restart
+staircase          rare jumps in one direction and hardly a movement in between: queue by queue, partitions
+warm_up            a rise since the last drop that flattens: a cache that fills, a heap after a deploy
 leak_with_resets   resets from no common height, or from rising ones, and a climb since
-trend              a steady line explains most of the last fortnight (or of the time since the last break)
+trend              a steady line explains most of the last fortnight (or of the time since the last break), and leads
+                   further than a random walk as restless would
 step               a shift of level within the last fortnight that stayed
+sparse             sampled more rarely than every two hours, on the median, and none of the above
 seasonal           a daily or weekly rhythm explains half of what a trend leaves
 flat               one level, apart from rare spikes
 wandering          the level drifts without direction, further than the noise from hour to hour
@@ -43,9 +46,10 @@ WANDERING_NOISE = 0.18  # of the p95 - p5; it is 0.3 where nothing but normal no
 
 # Cycles. Shares of the usual fall.
 CYCLES = 14  # the last so many count: a fortnight of daily restarts
+FEWEST_CYCLES = 3
 NEAR_CEILING = 0.25  # below the ceiling (p90 of the peaks) is near it
-OFTEN_NEAR, FEW_NEAR = 0.5, 0.75  # of the peaks are near a ceiling that holds (a weekend's may not be); of few, more
-CEILING_GROWTH = 0.25  # from the earlier half of the peaks to the later
+# Half of the peaks, and one or two more, are near a ceiling that holds: a weekend's may not be.
+OFTEN_NEAR, FEW = 0.5, 1.5
 OVERDUE_CYCLES = 3.0  # a sawtooth that has not fallen for so many cycles is one no more
 
 
@@ -55,17 +59,17 @@ class Cycles:
 
     count: int [S], of all resets.
     peak, drop: [S], medians.
-    every_h: [S], the median distance.
-    near_ceiling: [S], the share of the peaks that come near the ceiling.
-    growth: [S], the rise from the earlier to the later half of the peaks, as a share of the drop.
+    every_h: [S], the upper quartile of the distances.
+    ceiling: [S], the median of the peaks that come near the highest (their p90), so that a few low ones do not count.
+    near_ceiling: [S], the share of the peaks that do.
     """
 
     count: np.ndarray
     peak: np.ndarray
     drop: np.ndarray
     every_h: np.ndarray
+    ceiling: np.ndarray
     near_ceiling: np.ndarray
-    growth: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -88,7 +92,10 @@ class Evidence:
     window_h: np.ndarray
     trend_strength: np.ndarray
     trend_steady: np.ndarray
+    trend_beyond_chance: np.ndarray
     season_strength: np.ndarray
+    warms_up: np.ndarray
+    staircase: np.ndarray
 
 
 def cycles_of(series: int, row: np.ndarray, hour: np.ndarray, peak: np.ndarray, drop: np.ndarray) -> Cycles:
@@ -108,13 +115,29 @@ def cycles_of(series: int, row: np.ndarray, hour: np.ndarray, peak: np.ndarray, 
     hours, peaks, drops = table
 
     kept = np.minimum(count, CYCLES)
-    older = np.arange(CYCLES) < kept[:, None] / 2
     usual = median(drops)
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        growth = (median(np.where(older, np.nan, peaks)) - median(np.where(older, peaks, np.nan))) / usual
+    with np.errstate(over="ignore", invalid="ignore"):
         near = peaks >= (quantiles(peaks, (0.9,))[0] - NEAR_CEILING * usual)[:, None]
     near_ceiling = np.where(kept > 0, near.sum(axis=1) / np.maximum(kept, 1), np.nan)
-    return Cycles(count, median(peaks), usual, median(np.diff(hours, axis=1)), near_ceiling, growth)
+    every_h = quantiles(np.diff(hours, axis=1), (0.75,))[0]
+    return Cycles(count, median(peaks), usual, every_h, median(np.where(near, peaks, np.nan)), near_ceiling)
+
+
+def ceiling_holds(cycles: Cycles, level: np.ndarray, since_reset_h: np.ndarray) -> np.ndarray:
+    """Whether resets come again and again from the ceiling, and still do: bool [S].
+
+    Args:
+        cycles: of S series; level: [S], where they stand; since_reset_h: [S], NaN where there was no reset.
+    """
+    c = cycles
+    with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
+        from_one = c.near_ceiling >= OFTEN_NEAR + FEW / c.count
+        still_below = level <= c.ceiling + NEAR_CEILING * c.drop
+        return (c.count >= FEWEST_CYCLES) & from_one & still_below & ~_is_overdue(c, since_reset_h)
+
+
+def _is_overdue(cycles: Cycles, since_reset_h: np.ndarray) -> np.ndarray:
+    return since_reset_h > OVERDUE_CYCLES * cycles.every_h
 
 
 def shapes(evidence: Evidence) -> np.ndarray:
@@ -123,22 +146,20 @@ def shapes(evidence: Evidence) -> np.ndarray:
     with np.errstate(invalid="ignore", over="ignore"):
         rises = e.slope_per_day * e.window_h / 24
         moves = np.abs(rises) >= TREND_SPREAD * e.overall_spread
-        trending = (e.trend_strength >= STRONG_TREND) & e.trend_steady & moves
+        rising = (e.trend_strength >= STRONG_TREND) & e.trend_steady & moves
         climbing = e.trend_strength >= WEAK_TREND
-        same_ceiling = (c.near_ceiling >= np.where(c.count >= CYCLES, OFTEN_NEAR, FEW_NEAR)) & (
-            c.growth <= CEILING_GROWTH
-        )
-        still_below = e.level <= c.peak + CEILING_GROWTH * c.drop
-        overdue = e.since_reset_h > OVERDUE_CYCLES * c.every_h
+        overdue = _is_overdue(c, e.since_reset_h)
         rules = [
             ("too_short", (e.history_h < TOO_SHORT_H) | (e.observed_h < FEWEST_OBSERVED_H)),
             ("constant", e.constant),
-            ("sparse", e.step_h > SPARSE_STEP_H),
-            ("sawtooth", (c.count >= 3) & same_ceiling & still_below & ~overdue),
+            ("sawtooth", ceiling_holds(c, e.level, e.since_reset_h)),
             ("counter", (c.count >= 1) & e.falls_to_zero),
-            ("leak_with_resets", (rises > 0) & (((c.count >= 2) & climbing & ~overdue) | ((c.count >= 1) & trending))),
-            ("trend", trending),
+            ("staircase", e.staircase),
+            ("warm_up", e.warms_up),
+            ("leak_with_resets", (rises > 0) & (((c.count >= 2) & climbing & ~overdue) | ((c.count >= 1) & rising))),
+            ("trend", rising & e.trend_beyond_chance),
             ("step", e.since_step_h <= RECENT_H),
+            ("sparse", e.step_h > SPARSE_STEP_H),
             ("seasonal", e.season_strength >= STRONG_SEASON),
             ("flat", e.share_at_level >= FLAT_SHARE),
             ("wandering", e.noise < WANDERING_NOISE * e.overall_spread),

@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from features.robust import mad, median, quantiles, standardise, variance
+from features.samples import Samples
 
 # A leak may be younger than the window: then its own line is looked for in the last week and the last three days.
 YOUNG_H = (168, 72)
@@ -24,6 +25,13 @@ PLAIN = 0.95  # strength of a line that no shorter one needs to better
 POINTS = 42
 FEWEST_POINTS = 4
 EARLIER, LATER = np.triu_indices(POINTS, 1)
+
+# A random walk looks like a trend as often as not. So a trend must be further than chance would have carried a walk of
+# as restless steps: those from one to the next of at most so many blocks, or over two of them, whichever is calmer, so
+# that noise about the line, which such steps take back, does not count against it.
+BLOCK = 3  # bins
+FEWEST_STEPS = 3
+BEYOND_CHANCE = 3.25
 
 # A trend is steady when the medians of its quarters all move its way, and none brings most of it.
 QUARTERS = 4
@@ -39,12 +47,14 @@ class Trend:
     level: [S], where the line stands at as_of; NaN likewise.
     strength: [S], 0..1, the share of the window's variance that the line explains; 0 where there is no line.
     steady: bool [S], whether the window's quarters all move the line's way, and none by a jump.
+    beyond_chance: bool [S], whether a random walk with the window's own increments would hardly go as far.
     """
 
     slope_per_day: np.ndarray
     level: np.ndarray
     strength: np.ndarray
     steady: np.ndarray
+    beyond_chance: np.ndarray
 
 
 def robust_trend(values: np.ndarray, window_h: np.ndarray) -> Trend:
@@ -63,7 +73,7 @@ def robust_trend(values: np.ndarray, window_h: np.ndarray) -> Trend:
     recent = np.where(np.arange(-T, 0) >= -window[:, None], standard.values, np.nan)
     width = -(-window // POINTS)
     slope, level = np.full(S, np.nan), np.full(S, np.nan)
-    steady = np.zeros(S, dtype=bool)
+    steady, beyond = np.zeros(S, dtype=bool), np.zeros(S, dtype=bool)
     for hours in np.unique(width):
         rows = np.flatnonzero(width == hours)
         bins = _bins(recent[rows], int(hours))
@@ -73,6 +83,7 @@ def robust_trend(values: np.ndarray, window_h: np.ndarray) -> Trend:
         few = np.count_nonzero(~np.isnan(bins), axis=1) < FEWEST_POINTS
         slope[rows[few]] = level[rows[few]] = np.nan
         steady[rows] = _is_steady(bins, at, window[rows], slope[rows])
+        beyond[rows] = _is_beyond_chance(bins)
     # Multiplied in this order, and clipped, so that the widest of floats do not overflow.
     with np.errstate(over="ignore"):
         slope_per_day = slope * 24 * standard.scale
@@ -83,6 +94,7 @@ def robust_trend(values: np.ndarray, window_h: np.ndarray) -> Trend:
         np.where(known, end, np.nan),
         np.where(known, _strength(recent, slope, level), 0.0),
         known & steady,
+        known & beyond,
     )
 
 
@@ -106,7 +118,7 @@ def latest_trend(values: np.ndarray, window_h: np.ndarray) -> tuple[Trend, np.nd
         rows = np.flatnonzero(out & (window_h > hours) & (whole.strength < PLAIN))
         young = robust_trend(values[rows], np.full(len(rows), hours))
         strong = young.strength >= np.maximum(YOUNG_STRENGTH, found.strength[rows] + YOUNG_GAIN)
-        better = young.steady & strong
+        better = young.steady & young.beyond_chance & strong
         found = _replaced(found, rows[better], young, better)
         window[rows[better]] = hours
     return found, window
@@ -140,6 +152,26 @@ def _is_steady(bins: np.ndarray, at: np.ndarray, window: np.ndarray, slope: np.n
     moves = np.diff(levels, axis=1) * np.sign(slope)[:, None]
     total = moves.sum(axis=1)
     return (total > 0) & (moves.min(axis=1) >= -BACKWARD * total) & (moves.max(axis=1) <= JUMP * total)
+
+
+def _is_beyond_chance(bins: np.ndarray) -> np.ndarray:
+    """Whether the way from the first to the last block is too far for a random walk (z of its drift)."""
+    blocks = Samples.of(median(bins.reshape(len(bins), POINTS // BLOCK, BLOCK)))
+    level, at = blocks.packed, np.where(blocks.column >= 0, blocks.column, np.nan)
+    steps = np.maximum(blocks.count - 1, 1)
+    every = np.arange(len(bins))
+    if level.shape[1] <= FEWEST_STEPS:
+        return np.zeros(len(bins), dtype=bool)
+    way, length = level[every, steps] - level[:, 0], at[every, steps]
+    per_block = way / np.where(length > 0, length, 1.0)
+    restless = np.full(len(bins), np.inf)
+    for lag in (1, 2, 4):
+        over = at[:, lag:] - at[:, :-lag]
+        off = np.square(level[:, lag:] - level[:, :-lag] - per_block[:, None] * over) / over
+        taken = np.count_nonzero(~np.isnan(off), axis=1)
+        spared = np.maximum(taken * (steps - 1) / steps, 1.0)  # the drift was taken from the same steps
+        restless = np.minimum(restless, np.nansum(off, axis=1) / spared)
+    return (blocks.count > FEWEST_STEPS) & (np.square(way) > BEYOND_CHANCE**2 * restless * length)
 
 
 def _strength(recent: np.ndarray, slope: np.ndarray, level: np.ndarray) -> np.ndarray:

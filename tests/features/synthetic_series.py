@@ -61,7 +61,14 @@ def kinds(seed: int) -> dict[str, np.ndarray]:
         "counter": tooth([500, 300, 900, 200], 100.0),
         "step: up": 50 + 10 * (T >= -200) + noise(1),
         "step: down under a rhythm": 50 - 10 * (T >= -200) + 3 * rhythm + noise(1),
-        "sparse": np.where(T % 6 == 0, 50 + 0.02 * np.arange(HOURS) + noise(0.5), np.nan),
+        "trend: every six hours": np.where(T % 6 == 0, 50 + 0.02 * np.arange(HOURS) + noise(0.5), np.nan),
+        "trend: a certificate, daily": np.where(T % 24 == 5, 30 - T / 24, np.nan),
+        "warm_up: after a deploy": 80 - 30 * np.exp(-np.where(T < -60, np.inf, T + 60) / 25) + noise(0.4),
+        "warm_up: a cache since it began": np.where(T < -500, np.nan, 80 - 60 * np.exp(-(T + 500) / 200) + noise(0.8)),
+        "staircase": 20 + 5 * np.searchsorted([100, 260, 500, 640, 900, 1180, 1300], np.arange(HOURS)) + noise(0.3),
+        "sawtooth: every six hours": 50 + cycles(6, 20) + noise(0.3),
+        "sawtooth: every ten days": 50 + cycles(240, 20) + noise(0.3),
+        "sparse": np.where(T % 6 == 0, 50 + noise(0.5), np.nan),
         "too_short": np.where(T >= -50, 40 + noise(1), np.nan),
     }
 

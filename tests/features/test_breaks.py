@@ -62,7 +62,9 @@ def test_a_step_is_found_at_its_hour(seed, at, direction, height):
     values = np.random.default_rng(seed).normal(0, 1, HOURS)
     values[at:] += direction * height
     found = find_breaks(values[None])
-    assert np.flatnonzero(found.steps[0]).tolist() == [at]
+    steps = np.flatnonzero(found.steps[0])
+    assert len(steps) == 1
+    assert abs(steps[0] - at) <= 1  # where the noise is as large as a sixth of the step
     assert not found.resets.any()
 
 

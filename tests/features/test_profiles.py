@@ -1,4 +1,5 @@
 import warnings
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -13,8 +14,12 @@ from features.profiles import SCHEMA, profile
 NEVER_NULL = ("shape", "history_h", "observed_h", "longest_gap_h", "resets", "steps", "is_integer")
 
 
-def of(values: np.ndarray) -> dict:
+def of(values: np.ndarray) -> dict[str, Any]:
     return profile(grid_of([values])).row(0, named=True)
+
+
+def share_of(shape: str, rows: list[np.ndarray]) -> float:
+    return profile(grid_of(rows))["shape"].to_list().count(shape) / len(rows)
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
@@ -70,13 +75,68 @@ def test_a_leak_hidden_by_daily_restarts_shows_its_slope():
 
 
 def test_what_falls_is_the_mirror_of_what_rises():
-    values = np.array([kinds(3)["leak_with_resets: irregular"], kinds(3)["step: up"]])
+    values = np.array(list(kinds(3).values()))
     up = profile(grid_of(list(values)))
-    down = profile(grid_of(list(-values)), falling=np.array([True, True]))
-    same = [c for c in SCHEMA if c not in ("level", "slope_per_day", "reset_peak")]
+    down = profile(grid_of(list(-values)), falling=np.ones(len(values), dtype=bool))
+    mirrored = ("level", "slope_per_day", "reset_peak", "ceiling", "warm_up_to")
+    same = [c for c in SCHEMA if c not in mirrored and c != "shape"]
     assert up.select(same).equals(down.select(same))
-    for column in ("level", "slope_per_day", "reset_peak"):
+    assert up.filter(pl.col("shape") != "counter")["shape"].equals(down.filter(up["shape"] != "counter")["shape"])
+    for column in mirrored:
         assert up[column].to_list() == [None if v is None else -v for v in down[column].to_list()]
+
+
+@pytest.mark.parametrize("every", [6, 10, 24, 48, 60, 168, 480])
+def test_a_clean_up_ceiling_is_learnt(every):
+    rng = np.random.default_rng(every)
+    long = np.tile(np.arange(every) * 40 / every, 2160 // every + 1)[-2160:]
+    rows = 40 + np.stack([np.roll(long, rng.integers(every)) for _ in range(10)]) + rng.normal(0, 0.4, (10, 2160))
+    found = profile(Grid(np.arange(10, dtype=np.uint64), AS_OF, rows))
+    assert np.allclose(found["ceiling"].to_numpy(), 80 - 40 / every, atol=1.2)
+    assert (found["ceiling_share"] >= 0.9).all()
+
+
+def test_a_few_low_peaks_do_not_lower_the_ceiling():
+    climbs = [np.arange(n) * 0.5 for n in (80, 80, 40, 80, 80, 80, 30, 80, 80, 80, 80, 80, 80, 80, 80, 20)]
+    found = of(
+        30 + np.pad(np.concatenate(climbs), (HOURS, 0))[-HOURS:] + np.random.default_rng(8).normal(0, 0.2, HOURS)
+    )
+    assert found["ceiling"] == pytest.approx(69.5, abs=0.5)
+    assert 0.8 <= found["ceiling_share"] < 1
+
+
+def test_no_ceiling_where_resets_come_from_anywhere_or_stay_away():
+    made = kinds(3)
+    for kind in (
+        "leak_with_resets: irregular",
+        "leak_with_resets: daily restarts",
+        "noisy",
+        "trend",
+        "seasonal: daily",
+    ):
+        assert of(made[kind])["ceiling"] is None, kind
+        assert of(made[kind])["ceiling_share"] is None, kind
+    stayed_away = np.concatenate([cycles(36, 20)[-1000:], np.arange(HOURS - 1000) / 36 * 20])
+    assert of(stayed_away)["ceiling"] is None
+
+
+def test_a_warm_up_leads_to_its_plateau():
+    found = of(kinds(4)["warm_up: after a deploy"])
+    assert found["warm_up_to"] == pytest.approx(80, abs=1.5)
+    assert of(kinds(4)["trend"])["warm_up_to"] is None
+
+
+def test_random_walks_are_seldom_called_trends():
+    steps = np.random.default_rng(9).normal(0, 0.2, (200, HOURS))
+    assert share_of("trend", list(50 + np.cumsum(steps, axis=1))) < 0.15
+
+
+@pytest.mark.parametrize("hours", [100, 200, 400, HOURS])
+def test_leaks_are_trends(hours):
+    rng = np.random.default_rng(hours)
+    leak = 40 + 20 * np.maximum(T + hours, 0) / hours
+    rows = [leak + rng.normal(0, 0.1 * 20 * min(1, 336 / hours), HOURS) for _ in range(60)]
+    assert share_of("trend", rows) > 0.9
 
 
 def test_whole_numbers_are_noticed():

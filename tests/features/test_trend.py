@@ -53,6 +53,17 @@ def test_too_few_points_are_no_line():
     assert found.strength[0] == 0
 
 
+def test_a_random_walk_does_not_go_beyond_chance():
+    walks = np.cumsum(np.random.default_rng(6).normal(size=(300, HOURS)), axis=1)
+    assert robust_trend(walks, np.full(300, 336)).beyond_chance.mean() < 0.08
+
+
+def test_a_straight_line_goes_beyond_chance_however_rarely_it_was_seen():
+    line = (100 - T / 24)[None]
+    for seen in (T < 0, T % 24 == 5, np.abs(T + 100) > 60):
+        assert robust_trend(np.where(seen, line, np.nan), FORTNIGHT).beyond_chance[0]
+
+
 @pytest.mark.parametrize("age", [70, 100, 150])
 def test_a_young_trend_is_followed(age):
     values = 50 + np.maximum(0, T + age) * 0.3 + noise(4, 0.3)
