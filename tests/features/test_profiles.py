@@ -107,17 +107,11 @@ def test_a_few_low_peaks_do_not_lower_the_ceiling():
 
 def test_no_ceiling_where_resets_come_from_anywhere_or_stay_away():
     made = kinds(3)
-    for kind in (
-        "leak_with_resets: irregular",
-        "leak_with_resets: daily restarts",
-        "noisy",
-        "trend",
-        "seasonal: daily",
-    ):
-        assert of(made[kind])["ceiling"] is None, kind
-        assert of(made[kind])["ceiling_share"] is None, kind
+    anywhere = [values for kind, values in made.items() if not kind.startswith("sawtooth")]
     stayed_away = np.concatenate([cycles(36, 20)[-1000:], np.arange(HOURS - 1000) / 36 * 20])
-    assert of(stayed_away)["ceiling"] is None
+    found = profile(grid_of([*anywhere, stayed_away]))
+    assert found["ceiling"].is_null().all()
+    assert found["ceiling_share"].is_null().all()
 
 
 def test_a_warm_up_leads_to_its_plateau():
@@ -127,7 +121,7 @@ def test_a_warm_up_leads_to_its_plateau():
 
 
 def test_random_walks_are_seldom_called_trends():
-    steps = np.random.default_rng(9).normal(0, 0.2, (200, HOURS))
+    steps = np.random.default_rng(9).normal(0, 0.2, (150, HOURS))
     assert share_of("trend", list(50 + np.cumsum(steps, axis=1))) < 0.15
 
 
@@ -135,7 +129,7 @@ def test_random_walks_are_seldom_called_trends():
 def test_leaks_are_trends(hours):
     rng = np.random.default_rng(hours)
     leak = 40 + 20 * np.maximum(T + hours, 0) / hours
-    rows = [leak + rng.normal(0, 0.1 * 20 * min(1, 336 / hours), HOURS) for _ in range(60)]
+    rows = [leak + rng.normal(0, 0.1 * 20 * min(1, 336 / hours), HOURS) for _ in range(40)]
     assert share_of("trend", rows) > 0.9
 
 

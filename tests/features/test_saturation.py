@@ -6,7 +6,7 @@ from features.calm import Calm
 from features.drops import find_drops
 from features.saturation import warm_up_to
 
-ROWS = 60
+ROWS = 40
 
 
 def plateaus(values: np.ndarray) -> np.ndarray:
@@ -29,7 +29,7 @@ def warm_ups(ago: int, seen: float, before: float) -> np.ndarray:
     return np.where(since < 0, before, 80 - 30 * np.exp(-np.maximum(since, 0) * seen / ago))
 
 
-@pytest.mark.parametrize("ago", [30, 100, 330, 1000])
+@pytest.mark.parametrize("ago", [30, 200, 1000])
 @pytest.mark.parametrize("seen", [1.5, 3.0, 6.0])
 @pytest.mark.parametrize("before", [80.0, 50.0, np.nan])
 def test_a_warm_up_is_found_and_its_plateau_told(ago, seen, before):
@@ -38,8 +38,8 @@ def test_a_warm_up_is_found_and_its_plateau_told(ago, seen, before):
     assert np.nanmedian(found) == pytest.approx(80, abs=2.5)
 
 
-@pytest.mark.parametrize("hours", [30, 100, 330, 1000, HOURS])
-@pytest.mark.parametrize("sd", [0.2, 1.0, 3.0])
+@pytest.mark.parametrize("hours", [30, 200, 1000])
+@pytest.mark.parametrize("sd", [0.2, 3.0])
 def test_a_leak_is_no_warm_up(hours, sd):
     values = 50 + 30 * np.maximum(T + hours, 0) / hours + noise(hours, sd)
     assert np.mean(~np.isnan(plateaus(values))) < 0.02
@@ -50,7 +50,7 @@ def test_a_leak_since_a_restart_is_no_warm_up():
 
 
 def test_a_random_walk_is_seldom_one():
-    assert np.mean(~np.isnan(plateaus(np.cumsum(noise(2, 0.3), axis=1)))) < 0.08
+    assert np.mean(~np.isnan(plateaus(np.cumsum(noise(2, 0.3), axis=1)))) < 0.1
 
 
 def test_what_is_warm_for_long_is_no_rise_any_more():
