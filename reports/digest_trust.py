@@ -152,7 +152,7 @@ def standings(tournament: pl.DataFrame) -> Standings:
 class Served:
     """Who answered, and who drew paths.
 
-    answered: model -> series that it gave a probability to. drew: rows of forecasting.models with a test.
+    answered: model -> series that it gave a probability to. drew: rows of forecasting.models.
     """
 
     answered: dict[str, int]
@@ -160,7 +160,7 @@ class Served:
 
 
 def served(models: pl.DataFrame, horizon_h: int, answering: Collection[str]) -> Served:
-    """What served at a horizon, the most used first.
+    """What served at a horizon, the most used first; a challenger that drew nothing is left to the standings.
 
     Args:
         models: the columns of forecasting.models, of one night.
@@ -169,4 +169,4 @@ def served(models: pl.DataFrame, horizon_h: int, answering: Collection[str]) -> 
     rows = models.filter(pl.col("horizon_h") == horizon_h).sort(pl.col("series").neg(), "model", "shape")
     answers = pl.col("model").is_in(list(answering)) & pl.col("pinball").is_null()
     by_model = rows.filter(answers).group_by("model").agg(pl.col("series").sum()).sort("model")
-    return Served(dict(by_model.iter_rows()), tuple(rows.filter(~answers).to_dicts()))
+    return Served(dict(by_model.iter_rows()), tuple(rows.filter(~answers, pl.col("series") > 0).to_dicts()))

@@ -127,7 +127,7 @@ def test_a_night_with_everything():
         "1 no recent data",
         "score: ValueError: odd",
         "a.csv, row 7: x,y",
-        "ensemble trend 3 0.2 50 %",
+        "ensemble trend 3 0.200 50 %",
         "forecast 1.2 s",
         "As of 2026-06-01 22:00 UTC",
     ):
@@ -162,7 +162,7 @@ def test_the_page_says_how_far_to_trust_it_and_by_whom_it_is():
         "trend 168 h 4 012 445",
         "learnt from 12 000 questions, put between Tue 31 Mar, 00:00 and Mon 25 May, 00:00",
         "Probabilities: the learnt crossing model, 3 series.",
-        "structural trend 4 1 12 0.2 0.25 50 %",
+        "structural trend 4 1 12 0.200 0.250 50 %",
     ):
         assert expected in text
     assert 'src="data:image/png;base64,' in html and 'href="#trust"' in html
