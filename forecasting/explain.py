@@ -56,7 +56,7 @@ class Evidence:
 
 def explain(evidence: Evidence) -> list[str]:
     """The facts, most telling first."""
-    facts = [_standing, _growth, _went, _past, _resets, _step, _season, _history, _tested, _limit]
+    facts = [_standing, _growth, _went, _past, _resets, _ceiling, _warm_up, _step, _season, _history, _tested, _limit]
     return [sentence for fact in facts if (sentence := fact(evidence))]
 
 
@@ -127,6 +127,18 @@ def _resets(e: Evidence) -> str | None:
     usual = f", usually from {e.value(peak)} by {e.value(drop)}" if peak is not None and drop is not None else ""
     times = "once" if count == 1 else f"{count} times"
     return f"It was reset (a restart or clean-up) {times}{usual}; last on {e.ago(hours)}."
+
+
+def _ceiling(e: Evidence) -> str | None:
+    ceiling, share = e.profile["ceiling"], e.profile["ceiling_share"]
+    if ceiling is None or share is None:
+        return None
+    return f"{format_share(share)} of its last climbs ended near {e.value(ceiling)}, as if cleaned up from there."
+
+
+def _warm_up(e: Evidence) -> str | None:
+    plateau = e.profile["warm_up_to"]
+    return None if plateau is None else f"Its rise flattens as after a restart or deploy, towards {e.value(plateau)}."
 
 
 def _step(e: Evidence) -> str | None:

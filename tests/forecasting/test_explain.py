@@ -57,6 +57,13 @@ def test_a_leak_is_told_with_its_numbers():
     assert "The limit 'critical': set in the settings." in said
 
 
+def test_a_ceiling_and_a_warm_up_are_told():
+    said = facts({"ceiling": 82.0, "ceiling_share": 0.9, "warm_up_to": 77.0})
+    assert "90 % of its last climbs ended near 82 %" in said
+    assert "flattens as after a restart or deploy, towards 77 %" in said
+    assert "ended near" not in facts()
+
+
 def test_a_flat_series_claims_no_trend():
     said = facts({"slope_per_day": 0.001, "trend_strength": 0.05, "resets": 0, "hours_since_reset": None})
     assert "no steady trend" in said
