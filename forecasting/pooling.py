@@ -61,7 +61,8 @@ def _pooled(learnt: np.ndarray, by_paths: np.ndarray) -> np.ndarray:
     ours, theirs = _logit(learnt), _logit(by_paths)
     low, high = _logit(np.array([AT_RISK, PLAIN_RISK]))
     weight = PATHS_WEIGHT * np.clip((ours[:, -1:] - low) / (high - low), 0, 1)
-    return 1 / (1 + np.exp(-(ours + weight * np.clip(theirs - ours, -FURTHEST_APART, FURTHEST_APART))))
+    pooled = 1 / (1 + np.exp(-(ours + weight * np.clip(theirs - ours, -FURTHEST_APART, FURTHEST_APART))))
+    return np.where(weight > 0, pooled, learnt)  # to the last bit as it was, where paths weigh nothing
 
 
 def _logit(p: np.ndarray) -> np.ndarray:
