@@ -17,8 +17,9 @@ from functools import partial
 import numpy as np
 import polars as pl
 
-from features.grid import to_grid
+from features.grid import Grid, to_grid
 from features.signals import ConstantLimit, Signal
+from forecasting.abstention import FAILED
 from forecasting.batch import Batch
 from forecasting.learnt.learning import learn_fleet
 from forecasting.learnt.lessons import EMPTY, Lessons, together
@@ -141,14 +142,13 @@ class Answering:
     def _sittings(
         self, questions: pl.DataFrame, models: Sequence[tuple[CrossingModel, list[datetime]]]
     ) -> Iterator[_Sitting]:
-        days = self.options.history_days
-        for hours in self.fleet.chunks(questions["series_id"].unique().sort().to_numpy()):
-            ours = questions.filter(pl.col("series_id").is_in(hours["series_id"].unique().implode()))
-            for model, nights in models:
-                asked = [(night, ours.filter(pl.col("as_of") == night)) for night in nights]
-                batches = [_batch(hours, night, own, days) for night, own in asked if len(own)]
-                if batches:
-                    yield _Sitting(batches, model)
+        for model, nights in models:
+            for night in nights:
+                own = questions.filter(pl.col("as_of") == night)
+                for hours in self.fleet.chunks(own["series_id"].unique().sort().to_numpy()):
+                    grid = to_grid(hours, night, 24 * self.options.history_days)
+                    ours = own.filter(pl.col("series_id").is_in(hours["series_id"].unique().implode()))
+                    yield _Sitting(_batch(grid, ours), model)
 
 
 def _terms(nights: Sequence[datetime]) -> Iterator[list[datetime]]:
@@ -164,33 +164,35 @@ def _terms(nights: Sequence[datetime]) -> Iterator[list[datetime]]:
 
 @dataclass(frozen=True)
 class _Sitting:
-    """Some series on nights that share a model: one batch a night."""
+    """Some series on a night, and what the night has learnt."""
 
-    batches: list[Batch]
+    batch: Batch
     model: CrossingModel
 
 
-def _batch(hours: pl.DataFrame, night: datetime, questions: pl.DataFrame, history_days: int) -> Batch:
-    asked = questions["series_id"].unique().sort()
-    grid = to_grid(hours.filter(pl.col("series_id").is_in(asked.implode())), night, 24 * history_days)
+def _batch(grid: Grid, questions: pl.DataFrame) -> Batch:
+    """The questions about a grid's series, each as a limit of its series."""
     limits = questions.select(
         "series_id",
         pl.col("question").cast(pl.String).alias("limit_name"),
-        pl.lit(night, TIME).alias("valid_from"),
+        pl.lit(grid.as_of, TIME).alias("valid_from"),
         pl.lit(ASKED.name).alias("signal"),
         pl.lit(ASKED.direction).alias("direction"),
         pl.col("limit").alias("value"),
         pl.lit(ASKED.lasts_hours, pl.Int32).alias("lasts_h"),
         pl.lit("asked").alias("basis"),
     )
-    series = pl.DataFrame({"series_id": asked}).with_columns(pl.lit(None, pl.String).alias("unit"))
+    series = questions.select(pl.col("series_id").unique().sort(), pl.lit(None, pl.String).alias("unit"))
     return Batch(grid, series, limits.select(list(LIMITS)), pl.DataFrame(schema=MISSING), (ASKED,))
 
 
 def _answer(sitting: _Sitting, options: ForecastingOptions) -> pl.DataFrame:
-    """What the nights say, one row a question."""
+    """What the night says, one row a question."""
     learnt = Learnt(sitting.model, pl.DataFrame(schema=CALIBRATION))
-    risks = pl.concat([score_fleet([batch], learnt, options, Serial()).risks for batch in sitting.batches])
+    scores = score_fleet([sitting.batch], learnt, options, Serial())
+    failed = scores.failures.group_by("series_id").agg(pl.col("error").first())
+    why = pl.when(pl.col("reason") == FAILED).then(pl.format("{} ({})", "reason", "error")).otherwise("reason")
+    risks = scores.risks.join(failed, on="series_id", how="left").with_columns(why.alias("reason"))
     p = [pl.col("p").get(at).alias(f"p_{horizon}h") for at, horizon in enumerate(HORIZONS)]
     rest = [pl.col(name).first() for name in ("eta_p10", "eta_p50", "eta_p90", "state", "model", "reason")]
     once = risks.sort("limit_name", "horizon_h").group_by("limit_name", maintain_order=True).agg(*p, *rest)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,16 +52,18 @@ def run(metrics: Sequence[Path], asked: Path, out: Path, *, prior: Prior, worker
     Raises:
         InputError: a file cannot be used; then nothing is written.
     """
-    with replaced(out, (*metrics, asked)) as temporary, metric_hours.session() as con, Bars(console) as bars:
-        with bars.stage("read tasks"):
+    with ExitStack() as stack:
+        temporary = stack.enter_context(replaced(out, (*metrics, asked)))
+        con = stack.enter_context(metric_hours.session())
+        bars = stack.enter_context(Bars(console))
+        with bars.stage("read"):
             read = tasks.read(con, asked)
-        with bars.stage("read metrics"), metric_hours.read(con, metrics) as hours:
-            answered = _answer(read.asked, hours, prior, workers, bars)
-            unusable = hours.unusable
+            hours = stack.enter_context(metric_hours.read(con, metrics))
+        answered = _answer(read.asked, hours, prior, workers, bars)
         given = read.given.drop([*P, *ETA, "model", "reason"], strict=False)
         pl.concat([given, answered], how="horizontal").write_parquet(temporary)
     reasons = answered["reason"].drop_nulls().value_counts().sort("count", "reason", descending=[True, False])
-    return Scored(len(answered), dict(reasons.iter_rows()), unusable)
+    return Scored(len(answered), dict(reasons.iter_rows()), hours.unusable)
 
 
 def summary(found: Scored, out: Path) -> list[str]:
@@ -77,7 +79,7 @@ def summary(found: Scored, out: Path) -> list[str]:
 def _answer(asked: pl.DataFrame, hours: Hours, prior: Prior, workers: int, progress: StageProgress) -> pl.DataFrame:
     """One row a task, in order: p_*, eta_*, model, reason."""
     numbered, questions = _questions(asked, hours.series)
-    # No paths and no Prophet: nobody looks at them here.
+    # Nobody reads facts or paths here, and Prophet's few places would make an answer depend on who else is asked about.
     options = ForecastingOptions(report_floor=1.0, prophet_series=0, workers=workers)
     found = [pl.DataFrame(schema=ANSWERS)]
     with progress.stage("answer", len(questions)) as advance, ProcessPool(workers).standing() as mapper:
