@@ -48,8 +48,9 @@ WANDERING_NOISE = 0.18  # of the p95 - p5; it is 0.3 where nothing but normal no
 CYCLES = 14  # the last so many count: a fortnight of daily restarts
 FEWEST_CYCLES = 3
 NEAR_CEILING = 0.25  # below the ceiling (p90 of the peaks) is near it
-# Half of the peaks, and one or two more, are near a ceiling that holds: a weekend's may not be.
-OFTEN_NEAR, FEW = 0.5, 1.5
+# Near a ceiling that holds are nearly half of the peaks, and one or two more: those of a weekend may not be.
+OFTEN_NEAR, FEW = 0.46, 1.5
+CREEPS_UP = 0.1  # from the earlier half of the peaks near it to the later: it is no ceiling
 OVERDUE_CYCLES = 3.0  # a sawtooth that has not fallen for so many cycles is one no more
 
 
@@ -62,6 +63,7 @@ class Cycles:
     every_h: [S], the upper quartile of the distances.
     ceiling: [S], the median of the peaks that come near the highest (their p90), so that a few low ones do not count.
     near_ceiling: [S], the share of the peaks that do.
+    growth: [S], the rise from the earlier to the later half of these, as a share of the drop.
     """
 
     count: np.ndarray
@@ -70,6 +72,7 @@ class Cycles:
     every_h: np.ndarray
     ceiling: np.ndarray
     near_ceiling: np.ndarray
+    growth: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -116,11 +119,14 @@ def cycles_of(series: int, row: np.ndarray, hour: np.ndarray, peak: np.ndarray, 
 
     kept = np.minimum(count, CYCLES)
     usual = median(drops)
-    with np.errstate(over="ignore", invalid="ignore"):
+    older = np.arange(CYCLES) < kept[:, None] / 2
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         near = peaks >= (quantiles(peaks, (0.9,))[0] - NEAR_CEILING * usual)[:, None]
+        high = np.where(near, peaks, np.nan)
+        growth = (median(np.where(older, np.nan, high)) - median(np.where(older, high, np.nan))) / usual
     near_ceiling = np.where(kept > 0, near.sum(axis=1) / np.maximum(kept, 1), np.nan)
     every_h = quantiles(np.diff(hours, axis=1), (0.75,))[0]
-    return Cycles(count, median(peaks), usual, every_h, median(np.where(near, peaks, np.nan)), near_ceiling)
+    return Cycles(count, median(peaks), usual, every_h, median(high), near_ceiling, growth)
 
 
 def ceiling_holds(cycles: Cycles, level: np.ndarray, since_reset_h: np.ndarray) -> np.ndarray:
@@ -131,7 +137,7 @@ def ceiling_holds(cycles: Cycles, level: np.ndarray, since_reset_h: np.ndarray) 
     """
     c = cycles
     with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
-        from_one = c.near_ceiling >= OFTEN_NEAR + FEW / c.count
+        from_one = (c.near_ceiling >= OFTEN_NEAR + FEW / np.minimum(c.count, CYCLES)) & ~(c.growth > CREEPS_UP)
         still_below = level <= c.ceiling + NEAR_CEILING * c.drop
         return (c.count >= FEWEST_CYCLES) & from_one & still_below & ~_is_overdue(c, since_reset_h)
 

@@ -10,8 +10,10 @@ def one(value: float) -> np.ndarray:
     return np.array([value])
 
 
-NO_CYCLES = Cycles(*(one(v) for v in (0, np.nan, np.nan, np.nan, np.nan, np.nan)))
-SAW = Cycles(count=one(9), peak=one(80), drop=one(30), every_h=one(24), ceiling=one(80), near_ceiling=one(1.0))
+NO_CYCLES = Cycles(*(one(v) for v in (0, np.nan, np.nan, np.nan, np.nan, np.nan, np.nan)))
+SAW = Cycles(
+    count=one(9), peak=one(80), drop=one(30), every_h=one(24), ceiling=one(80), near_ceiling=one(1.0), growth=one(0.0)
+)
 PLAIN = Evidence(
     history_h=one(1000),
     observed_h=one(1000),
@@ -101,7 +103,12 @@ def test_only_the_last_cycles_count():
     assert (found.count[0], found.peak[0], found.ceiling[0], found.near_ceiling[0]) == (34, 90, 90, 1)
 
 
-AGREEMENT = [(1.0, 2, False), (1.0, 3, True), (0.65, 4, False), (0.65, 14, True)]
+def test_a_ceiling_does_not_creep_up():
+    assert ceiling_holds(SAW, one(60), one(5))[0]
+    assert not ceiling_holds(replace(SAW, growth=one(0.2)), one(60), one(5))[0]
+
+
+AGREEMENT = [(1.0, 2, False), (1.0, 3, True), (0.65, 4, False), (0.65, 14, True), (0.55, 60, False)]
 
 
 @pytest.mark.parametrize(("near", "count", "holds"), AGREEMENT)
