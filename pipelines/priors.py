@@ -37,9 +37,7 @@ def load(named: str, folder: Path | None = None) -> Prior:
     name = shown(str(path))
     try:
         prior = parse(path.read_bytes())
-        prior.logits(
-            np.zeros((1, len(NAMES)), dtype=np.float32)
-        )  # trees that cannot answer are found now, not at night
+        prior.logits(np.zeros((1, len(NAMES)), dtype=np.float32))  # trees that cannot answer are found now
     except FileNotFoundError as error:
         mend = "build it with python -m data.prior" if named == SHIPPED else f"name a prior's file, {SHIPPED} or {NONE}"
         raise InputError(f"{name}: the prior is not there; {mend}") from error
