@@ -12,7 +12,7 @@ MAY_IMPORT = {
     "features": set(),
     "forecasting": {"features"},
     "reports": {"features"},
-    "data": {"features"},
+    "data": {"features", "forecasting"},  # the prior is built from lessons
     "pipelines": {"features", "forecasting", "reports", "data"},
 }
 
