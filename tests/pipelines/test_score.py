@@ -307,7 +307,7 @@ def test_strange_series_are_answered_or_abstained_from(
     made = {kind: KINDS[kind](hours).astype(float) for kind in kinds}
     night = START + timedelta(hours=24 * days - ago)
     rows = [("fleet", kind, "mem", night, limit) for kind, values in made.items()
-            for limit in (*limits, float(values[-1] * near))]  # fmt: skip
+            for limit in (*limits, float(values[-1]) * near)]  # fmt: skip
     asked = pl.DataFrame(rows, schema=["source", "entity", "metric", "as_of", "limit"], orient="row")
     found = ask(pl.concat(series(kind, values) for kind, values in made.items()), asked)
     sound(found)
