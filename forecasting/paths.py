@@ -8,7 +8,7 @@ import numpy as np
 
 from forecasting.history import DAY, Scale
 
-MOST_WIDENED = 1.125
+WIDENED, MOST_WIDENED = 1.5, 1.2  # see `widened`
 ROUNDING = 1e-6  # of weights that should sum to a share
 
 
@@ -78,11 +78,14 @@ def weighted_quantiles(values: np.ndarray, weights: np.ndarray, shares: np.ndarr
 def widened(shares: tuple[float, ...], worth: np.ndarray) -> np.ndarray:
     """[S, Q, H]: where quantiles must be read off `worth` [S, H] samples for a new value to be below them as promised.
 
-    The finite-sample correction of split conformal prediction, (n + 1) / n, applied to both sides of the median
-    (Lei et al., 2018). It ends at `MOST_WIDENED`: beyond, quantiles would be the least probable of all paths.
+    Few samples are sure to miss the tails, so both sides of the median are widened by 1 + 1.5 / n^2, to `MOST_WIDENED`
+    at most. The law was measured: over held-out weeks of real fleets and of simulated series alike, bands read off six
+    or more independent pasts hold what they promise as they are, those off two or three hold a tenth less. The
+    correction of split conformal prediction, (n + 1) / n (Lei et al., 2018), is that of interpolated quantiles of as
+    many different values; here it made bands of 80 % hold up to 89. ``tests/bench/coverage.py`` measures it anew.
     """
     share = np.asarray(shares)[None, :, None]
-    return 0.5 + (share - 0.5) * np.minimum((worth + 1) / worth, MOST_WIDENED)[:, None, :]
+    return 0.5 + (share - 0.5) * np.minimum(1 + WIDENED / np.square(worth), MOST_WIDENED)[:, None, :]
 
 
 def _unitless(bound: np.ndarray, scale: Scale) -> np.ndarray:

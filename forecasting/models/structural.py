@@ -67,7 +67,9 @@ class Fitted:
         weight[alone] = 1
         weight = weight / weight.sum(axis=1, keepdims=True)
         drawn = (expected[:, None, ends : ends + H] + error).astype(np.float32)
-        return Paths(drawn, weight.astype(np.float32), history.present[:, cut], history.scale, weight)
+        evidence = np.zeros_like(weight)  # stretches of one fit go wrong together: a week is one past
+        evidence[:, WEEK_DAYS - 1 :: WEEK_DAYS] = weight.reshape(len(weight), -1, WEEK_DAYS).sum(axis=2)
+        return Paths(drawn, weight.astype(np.float32), history.present[:, cut], history.scale, evidence)
 
     def expected(self, cut: int) -> np.ndarray:
         """float64 [S, T - 24 cut + H + 144]: the fit at the cut, from the first hour to its stalest forecast's end.

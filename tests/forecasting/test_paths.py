@@ -43,8 +43,19 @@ def test_overlapping_stretches_are_worth_less():
     assert worth([1.0], 168) == 1
 
 
-def test_widening_ends():
-    share = widened((0.1, 0.5, 0.9), np.array([[1.0, 1000.0]]))
-    assert share[0, 1].tolist() == [0.5, 0.5]
+def test_the_fewer_the_pasts_the_wider_up_to_a_bound():
+    share = widened((0.1, 0.5, 0.9), np.array([[1.0, 3.0, 6.0, 1000.0]]))
+    assert share[0, 1].tolist() == [0.5] * 4
+    np.testing.assert_allclose(share[0, 0] + share[0, 2], 1)
+    assert (np.diff(share[0, 2]) < 0).all()
     assert 0.9 < share[0, 2, 0] < 1
-    assert share[0, 2, 1] == pytest.approx(0.9, abs=1e-3)
+    assert share[0, 2, 3] == pytest.approx(0.9, abs=1e-5)
+
+
+@pytest.mark.parametrize("pasts", [8, 40])
+def test_bands_hold_what_they_promise(pasts, rng):
+    """Outcomes and paths of one distribution; of fewer independent paths even the outermost would hold less."""
+    values, came = rng.standard_normal((4000, pasts, 1)), rng.standard_normal(4000)
+    share = widened((0.1, 0.9), np.full((1, 1), float(pasts)))
+    low, high = weighted_quantiles(values, np.full((4000, pasts), 1 / pasts), share)[:, :, 0].T
+    assert 0.77 < ((came >= low) & (came <= high)).mean() < 0.83
