@@ -68,7 +68,7 @@ class Fitted:
         weight = weight / weight.sum(axis=1, keepdims=True)
         drawn = (expected[:, None, ends : ends + H] + error).astype(np.float32)
         evidence = np.zeros_like(weight)  # stretches of one fit go wrong together: a week is one past
-        evidence[:, WEEK_DAYS - 1 :: WEEK_DAYS] = weight.reshape(len(weight), -1, WEEK_DAYS).sum(axis=2)
+        evidence[:, WEEK_DAYS - 1 :: WEEK_DAYS] = weight.reshape(-1, EARLIER_WEEKS, WEEK_DAYS).sum(axis=2)
         return Paths(drawn, weight.astype(np.float32), history.present[:, cut], history.scale, evidence)
 
     def expected(self, cut: int) -> np.ndarray:

@@ -148,3 +148,9 @@ def test_the_structural_model_says_at_a_cut_what_it_says_with_nothing_after_it(m
     alone = STRUCTURAL.paths(look_back(make_grid(*values[:, : -24 * cut]), H, 60))
     assert then.values.tobytes() == alone.values.tobytes()
     assert then.level.tobytes() == alone.level.tobytes()
+
+
+def test_no_series_give_no_paths(make_grid, mixed):
+    nobody = look_back(make_grid(*mixed), H, DAYS).take(np.array([], dtype=np.int64))
+    made = STRUCTURAL.fit(nobody).paths(7)
+    assert (made.values.shape[0], made.values.shape[2]) == (0, H)
