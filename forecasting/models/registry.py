@@ -9,6 +9,7 @@ from forecasting.models.base import Model, PointModel
 from forecasting.models.ensemble import Ensemble
 from forecasting.models.level_season import LevelSeason, UsualWeek
 from forecasting.models.local_trend import LocalTrend
+from forecasting.models.naive import Drift, Naive, SeasonalNaive
 from forecasting.models.prophet import ProphetModel
 from forecasting.models.structural import Structural
 
@@ -26,9 +27,12 @@ FLEET = Ensemble("ensemble", tuple(member for member, _ in MEMBERS), tuple(belie
 STRUCTURAL = Structural()
 PROPHET = ProphetModel()
 
+# To be measured against; they serve nobody.
+STANDARDS: tuple[PointModel, ...] = (Naive(), SeasonalNaive(), Drift())
+
 MODELS: tuple[Model, ...] = (
     FLEET,
     STRUCTURAL,
     PROPHET,
-    *(Ensemble(member.name, (member,), (1.0,)) for member, _ in MEMBERS),
+    *(Ensemble(one.name, (one,), (1.0,)) for one in (*(member for member, _ in MEMBERS), *STANDARDS)),
 )

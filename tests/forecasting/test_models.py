@@ -8,8 +8,8 @@ import pytest
 
 import forecasting.history as history_module
 from features.breaks import Breaks
-from features.grid import to_grid
-from forecasting.history import Scale, look_back
+from features.grid import Grid, to_grid
+from forecasting.history import History, Scale, look_back
 from forecasting.models.base import Model
 from forecasting.models.registry import FLEET, MODELS, PROPHET, STRUCTURAL
 from forecasting.paths import weighted_quantiles
@@ -32,7 +32,18 @@ def rows(mixed: list[np.ndarray], model: Model) -> np.ndarray:
 
 
 def paths(model: Model, make_grid, values: np.ndarray):
-    return model.paths(look_back(make_grid(*values), H, DAYS))
+    return model.paths(past(make_grid(*values)))
+
+
+def past(grid: Grid) -> History:
+    """Looking back costs more than most models: once for all of them."""
+    key = grid.values.tobytes()
+    if key not in _PAST:
+        _PAST[key] = look_back(grid, H, DAYS)
+    return _PAST[key]
+
+
+_PAST: dict[bytes, History] = {}
 
 
 @every
