@@ -5,7 +5,7 @@ reasons are few and hold no numbers:
 
 ============================== =======================================================================================
 no recent data                 nothing was observed in the last 24 hours
-too short                      fewer hours of history than `minimum_history_h`, or fewer than twelve observed hours
+too short                      fewer hours of history than `minimum_history_h`, or fewer than five observed hours
 too gappy                      too few of the last week's hours were observed (`minimum_coverage`)
 constant                       one single value in the whole history
 no limit: past too short       a limit from the past needs a week of history before its renewal
@@ -43,7 +43,7 @@ SCORED: State = "scored"
 CROSSED: State = "crossed"
 ABSTAINED: State = "abstained"
 
-FEWEST_READINGS = 12
+FEWEST_READINGS = 5
 FEWEST_HOURS = 2 * DAY  # that paths need: a past origin has a day before it and a day after
 
 

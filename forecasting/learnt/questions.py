@@ -17,6 +17,8 @@ from forecasting.learnt.past import FURTHEST, LINES_H, RISES_D, WEEK, Past, look
 from forecasting.tables import HORIZONS
 
 RECENT_HALF_LIFE_D = 7.0
+DRIFT_HALF_LIFE_D = 14.0
+PACES_D = (1, 3, 7)
 LOOKED_AHEAD_D = tuple(horizon // DAY for horizon in HORIZONS[1:])
 HIGHS_D = (1, 3, 7, 14, 28)
 LONGEST_LOG_DAYS = np.log(FURTHEST)
@@ -38,7 +40,8 @@ def _predictors(past: Past, row: np.ndarray, limit: np.ndarray) -> dict[str, np.
     headroom = np.clip((limit - past.level[row]) / past.spread[row], -FURTHEST, FURTHEST)
     facts = {name: values[row] for name, values in past.facts.items()}
     reached = _reached(past, row, headroom)
-    return facts | {"headroom": headroom} | reached | _projected(facts, headroom) | _went_so_far(past, row, headroom)
+    went, drifted = _went_so_far(past, row, headroom), _drifted(past, row, headroom)
+    return facts | {"headroom": headroom} | reached | _projected(facts, headroom) | went | drifted
 
 
 def _reached(past: Past, row: np.ndarray, headroom: np.ndarray) -> dict[str, np.ndarray]:
@@ -110,6 +113,26 @@ def _went_so_far(past: Past, row: np.ndarray, headroom: np.ndarray) -> dict[str,
     return found
 
 
+def _drifted(past: Past, row: np.ndarray, headroom: np.ndarray) -> dict[str, np.ndarray]:
+    """How often it would get there if it went on as of late, and erred as it did when that was said on past eves.
+
+    A drift with its own errors, at three paces: the rise of the last day, of three days and of the week. A fall goes on
+    as standstill, since the highest of the days ahead is asked about.
+    """
+    levels = past.levels[row]
+    recent = 0.5 ** (np.arange(levels.shape[1]) / DRIFT_HALF_LIFE_D)
+    found: dict[str, np.ndarray] = {}
+    for days in PACES_D:
+        earlier = np.concatenate([levels[:, days:], np.full((len(levels), days), np.nan)], axis=1)
+        pace = np.maximum(levels - earlier, 0.0) / days
+        tonight = np.nan_to_num(pace[:, :1])
+        for horizon, highest in zip(HORIZONS, past.ahead, strict=True):
+            missed = highest[row] - levels - pace * (horizon / DAY)
+            far = tonight * (horizon / DAY) + missed >= headroom[:, None]
+            found[f"drift_{days}d_{horizon}h"] = _share(far, ~np.isnan(missed), recent, 0.1)
+    return found
+
+
 def _alikeness(levels: np.ndarray) -> np.ndarray:
     """[N, D]: 1 for an eve at tonight's level after the same rise over three days, less the further away."""
     earlier = np.concatenate([levels[:, 3:], np.full((len(levels), 3), np.nan)], axis=1)
@@ -143,7 +166,17 @@ def _direction(name: str) -> int:
     """
     if name in {"headroom", "days_since_beyond"} or (name.endswith("_days") and name.startswith("line_")):
         return -1
-    rising = ("high_", "days_beyond", "line_", "usual_rise", "large_rise", "weekday_", "rise_7_in", "rise_14_in")
+    rising = (
+        "high_",
+        "days_beyond",
+        "line_",
+        "usual_rise",
+        "large_rise",
+        "weekday_",
+        "rise_7_in",
+        "rise_14_in",
+        "drift_",
+    )
     often = ("went_1", "went_2", "went_7", "went_recently", "went_alike")
     return int(name.startswith(rising + often))
 
