@@ -18,8 +18,15 @@ check: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 
+# One table and one plot in out/bench: against what a team could pick instead (docs/benchmark.md). Minutes; with FULL=1,
+# more questions for the slow, a hundred thousand series, and whole nights. PRIORS=DIR: priors that never saw their source.
 bench: $(READY)
-	$(BIN)/python tests/bench/nightly.py
+	$(BIN)/python tests/bench/accuracy.py --out out/bench $(if $(PRIORS),--priors $(PRIORS)) \
+		$(if $(FULL),--nights 1000 --replicates 1000)
+	$(BIN)/python tests/bench/throughput.py --out out/bench --sizes 1000 10000 $(if $(FULL),100000)
+	$(BIN)/python tests/bench/sample_truth.py --out out/bench $(if $(PRIOR),--prior $(PRIOR))
+	$(BIN)/python tests/bench/table.py out/bench
+	$(if $(FULL),$(BIN)/python tests/bench/nightly.py)
 
 # Dagster's UI over the very history that `make nightly` wrote.
 ui: $(READY)
