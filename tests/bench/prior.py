@@ -101,8 +101,14 @@ def compare(stem: str, lessons: Lessons, ours: Prior, theirs: Prior | None) -> l
         told = "{:+.1f} ± {:.1f}".format(*(1e3 * x for x in gain(one, other))) if other else ""
         lines.append(
             LINE.format(
-                stem, horizon, len(one.p), f"{one.crossed.mean():.3f}", f"{one.log_loss.mean():.4f}",
-                f"{one.log_skill:.1%}", f"{one.brier_skill:.1%}", told,
+                stem,
+                horizon,
+                len(one.p),
+                f"{one.crossed.mean():.3f}",
+                f"{one.log_loss.mean():.4f}",
+                f"{one.log_skill:.1%}",
+                f"{one.brier_skill:.1%}",
+                told,
             )  # fmt: skip
         )
     return lines
