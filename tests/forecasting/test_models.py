@@ -108,7 +108,7 @@ def test_strange_values_give_finite_paths(model, make_grid, rng, kind):
     assert np.isfinite(made.scale.restore(made.values)).all()
 
 
-@every
+@serving
 def test_what_comes_at_or_after_as_of_changes_nothing(model, rng):
     hour = [AS_OF + timedelta(hours=h) for h in range(-24 * 21, 24 * 9)]
     hourly = pl.DataFrame({"series_id": pl.Series([1] * len(hour), dtype=pl.UInt64), "hour": hour}).with_columns(
