@@ -16,15 +16,12 @@ import duckdb
 import numpy as np
 import polars as pl
 
+from data.prior.teaching import teach
 from features.grid import Grid, to_grid
 from features.hourly import rollup
-from forecasting.history import DAY
-from forecasting.learnt.lessons import FEWEST_DAYS, LASTS_H, Lessons, lessons, together
-from forecasting.tables import HORIZONS
+from forecasting.learnt.lessons import Lessons
 
 EVERY_H = 61  # between origins: two days and a half, so that they meet every hour of the day
-HISTORY_DAYS = 90
-SETTLING_H = HORIZONS[-1] + LASTS_H - 1
 KEYS = ("source", "entity", "metric")
 
 
@@ -73,10 +70,7 @@ def measured_lessons(path: Path) -> Lessons:
         MeasuredError: the file is not there, or no such file.
     """
     grid = read_grid(path)
-    end = int(np.datetime64(grid.as_of, "h").astype(np.int64))
-    first = end - grid.values.shape[1] + FEWEST_DAYS * DAY
-    upwards = np.zeros(len(grid.series_id), dtype=bool)
-    return together(lessons(grid, upwards, at, HISTORY_DAYS) for at in range(first, end - SETTLING_H + 1, EVERY_H))
+    return teach(grid, range(0, grid.values.shape[1], EVERY_H))
 
 
 def read_grid(path: Path) -> Grid:
@@ -97,10 +91,9 @@ def read_grid(path: Path) -> Grid:
     with duckdb.connect() as connection:
         connection.register("identified", identified.select("series_id", "ts", "value"))
         hourly = connection.sql(rollup("identified")).pl()
-    first, last = hourly["hour"].min(), hourly["hour"].max()
-    span = np.array([first, last], dtype="datetime64[h]")
-    as_of = (span[1] + 1).astype("datetime64[us]").item()
-    return to_grid(hourly, as_of, int((span[1] - span[0]).astype(np.int64)) + 1)
+    hours = hourly["hour"].to_numpy().astype("datetime64[h]")
+    begin, end = hours.min(), hours.max() + 1
+    return to_grid(hourly, end.astype("datetime64[us]").item(), int((end - begin).astype(np.int64)))
 
 
 def _ids(samples: pl.DataFrame) -> pl.DataFrame:

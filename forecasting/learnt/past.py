@@ -37,7 +37,6 @@ class Past:
     level, spread: float64 [S], in the series' own units.
     highs: float64 [S, D], the highest level of each day that was held for as long as a crossing takes.
     levels: float64 [S, D], each day's median.
-    week_highs: float64 [S, D], the highest of the seven days up to and including each day.
     ahead: for each horizon float64 [S, D], the highest of the days that followed the eve of day d, all of them settled:
         ``ahead[h][:, d]`` is over the days d - 1, d - 2, ..., d - h / 24.
     facts: name -> float64 [S], what the crossing model reads as it is.
@@ -47,7 +46,6 @@ class Past:
     spread: np.ndarray
     highs: np.ndarray
     levels: np.ndarray
-    week_highs: np.ndarray
     ahead: tuple[np.ndarray, ...]
     facts: dict[str, np.ndarray]
 
@@ -89,7 +87,6 @@ def look(values: np.ndarray, lasts_h: int) -> Past:
         spread=spread,
         highs=highs,
         levels=levels,
-        week_highs=_highest_of_week(highs),
         ahead=tuple(_highest_after(highs, horizon // DAY) for horizon in HORIZONS),
         facts=facts,
     )
@@ -138,11 +135,6 @@ def _held_for(standard: np.ndarray, lasts_h: int) -> np.ndarray:
             np.minimum(lowest, windows[:, :, hour], out=lowest)
         held[:, : lowest.shape[1]] = np.where(np.isnan(lowest), -np.inf, lowest)
     return held
-
-
-def _highest_of_week(highs: np.ndarray) -> np.ndarray:
-    padded = np.concatenate([highs, np.full((len(highs), WEEK - 1), np.nan)], axis=1)
-    return _highest(sliding_window_view(padded, WEEK, axis=1))
 
 
 def _highest_after(highs: np.ndarray, days: int) -> np.ndarray:

@@ -3,8 +3,8 @@
 Belongs here: numbers about a question (a series at a moment, and a limit). Not here: the series alone
 (``forecasting.learnt.past``), where limits come from, or what the numbers add up to (``forecasting.learnt.model``).
 
-Most predictors are distances to the limit or shares of the past that got so far, so they can only fall as the limit
-rises; the model is held to that (`MONOTONE`), and with it the probability.
+Whatever depends on the limit is a distance to it or a share of the past that got so far: it can only fall (or only
+grow) as the limit rises. The model is held to that (`MONOTONE`), and with it the probability.
 """
 
 from __future__ import annotations
@@ -78,11 +78,10 @@ def _projected(facts: dict[str, np.ndarray], headroom: np.ndarray) -> dict[str, 
 def _went_so_far(past: Past, row: np.ndarray, headroom: np.ndarray) -> dict[str, np.ndarray]:
     """How often, from the eves of the past, the series rose as far as it would have to now.
 
-    Over all eves, over recent ones, and over those when it stood and moved as tonight (`alike`); over eves with no such
-    high in the week before (`fresh`: a rise, not a rhythm); how often it went beyond this very limit after a week below
-    it (`news`); and how far it usually rose, on any eve and on this weekday's.
+    Over all eves, over recent ones, and over those when it stood and moved as tonight (`alike`); and how far it usually
+    rose, on any eve and on this weekday's.
     """
-    levels, week_highs = past.levels[row], past.week_highs[row]
+    levels = past.levels[row]
     D = levels.shape[1]
     wanted = headroom[:, None]
     recent = 0.5 ** (np.arange(D) / RECENT_HALF_LIFE_D)
@@ -94,22 +93,16 @@ def _went_so_far(past: Past, row: np.ndarray, headroom: np.ndarray) -> dict[str,
         rise = ahead - levels
         settled = ~np.isnan(rise)
         far = rise >= wanted
-        fresh = settled & (week_highs - levels < wanted)
-        news = settled & (week_highs < wanted)
         half, nine = quantiles(rise, (0.5, 0.9))
         found |= {
             f"went_{horizon}h": _share(far, settled, np.ones(D), 0.1),
             f"went_recently_{horizon}h": _share(far, settled, recent, 0.1),
             f"went_alike_{horizon}h": _share(far, settled, alike, 0.1),
-            f"went_fresh_{horizon}h": _share(far, fresh, np.ones(D), 0.2),
-            f"went_news_{horizon}h": _share(ahead >= wanted, news, np.ones(D), 0.2),
             f"usual_rise_{horizon}h": half - headroom,
             f"large_rise_{horizon}h": nine - headroom,
             f"weekday_rise_{horizon}h": _mean(rise[:, weekdays]) - headroom,
             f"weekday_most_{horizon}h": _highest(rise[:, weekdays]) - headroom,
         }
-        if horizon == HORIZONS[-1]:
-            found["fresh_eves"] = fresh.sum(axis=1).astype(float)
     return found
 
 
@@ -160,10 +153,7 @@ def _mean(values: np.ndarray) -> np.ndarray:
 
 
 def _direction(name: str) -> int:
-    """-1: the higher, the less probable is a crossing; 1: the more; 0: not known beforehand.
-
-    1 or -1 only where a predictor depends on the limit and can only fall (grow) as the limit rises.
-    """
+    """-1: the higher, the less probable is a crossing; 1: the more; 0: nothing is known, and it is so for any limit."""
     if name in {"headroom", "days_since_beyond"} or (name.endswith("_days") and name.startswith("line_")):
         return -1
     rising = (
@@ -177,8 +167,7 @@ def _direction(name: str) -> int:
         "rise_14_in",
         "drift_",
     )
-    often = ("went_1", "went_2", "went_7", "went_recently", "went_alike")
-    return int(name.startswith(rising + often))
+    return int(name.startswith((*rising, "went_")))
 
 
 NAMES = tuple(_predictors(look(np.zeros((1, 8 * DAY)), 1), np.zeros(1, dtype=np.int64), np.ones(1)))

@@ -85,7 +85,7 @@ def scores(context: dg.AssetExecutionContext, site: dg.ResourceParam[Site]) -> I
     teaching = teachers(watched["series_id"], options)
     with night.progress.stage("learn from the settled past", len(teaching)) as advance:
         known = gather(classes(night, watched, teaching), pool, advance)
-        learnt = learn(priors.load(options.prior), known, night.as_of)
+        learnt = learn(priors.load(options.prior, night.settings.folder), known, night.as_of)
     with night.progress.stage("forecast", len(watched)) as advance:
         found = score_fleet(
             batches(night, watched),
