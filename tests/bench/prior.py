@@ -3,9 +3,11 @@
     python -m data.prior --data DIR --leave-one-out --out-dir PRIORS
     python tests/bench/prior.py --priors PRIORS [--against PRIORS2] [--data DIR] [--stems STEM ...]
 
-For each file and horizon: lessons, the share that crossed, and how much lower log loss and Brier score are than those of
-that very share (which knows the file's future: 0 is a good answer, 100 % a perfect one). With --against, what the first
-priors gain over the second, in thousandths of log loss, with its standard error over series. `none` stands for no prior.
+For each file and horizon: lessons, the share that crossed, log loss, and how much lower log loss and Brier score are
+than those of that very share, which knows the file's future (0 % is no skill, 100 % knows all). Once for all lessons,
+and once for *news*: limits that were not reached in the week before, as tickets are about. With --against, what the
+first priors gain over the second in thousandths of log loss, with its standard error over series. The folder `none`
+stands for no prior.
 
 Belongs here: comparing priors by lessons, before any fleet adds what it knows itself. Not here: the benchmark's own
 questions (``accuracy.py``), by which no prior is chosen.
@@ -15,7 +17,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,56 +29,72 @@ sys.path.insert(0, str(ROOT))
 from data.prior.measured import MeasuredError, measured_lessons
 from forecasting.learnt.lessons import Lessons
 from forecasting.learnt.model import NO_PRIOR, Prior, PriorError, parse, unlearnt
+from forecasting.learnt.questions import NAMES
 from forecasting.tables import HORIZONS
 
 EXTRA = ("llm_software_aging_1min",)
-LINE = "{:24s} {:>4} {:>7} {:>7} {:>9} {:>9} {:>9} {:>15}\n"
+HEAD = ("file", "asked", "h", "lessons", "share", "log loss", "skill", "Brier skill", "gain / 1000")
+LINE = "{:24} {:>5} {:>4} {:>7} {:>6} {:>9} {:>8} {:>12} {:>15}\n"
+WEEKS_HIGH = NAMES.index("high_7d")  # above the limit
 
 
 @dataclass(frozen=True)
-class Marks:
-    """Losses of one horizon's questions [N]: of the answers, and of the share that crossed; and whose they are."""
+class Answered:
+    """N settled questions of one horizon: what came (0 or 1), the probability, and whose question it was."""
 
     crossed: np.ndarray
-    series_id: np.ndarray
     p: np.ndarray
+    series_id: np.ndarray
 
     @property
-    def log_loss(self) -> np.ndarray:
+    def losses(self) -> np.ndarray:
+        """float64 [N], log loss in nats."""
         return log_loss(self.p, self.crossed)
 
     @property
     def log_skill(self) -> float:
-        return 1 - self.log_loss.mean() / log_loss(np.full(len(self.p), self.crossed.mean()), self.crossed).mean()
+        return 1 - self.losses.mean() / log_loss(np.full(len(self.p), self.crossed.mean()), self.crossed).mean()
 
     @property
     def brier_skill(self) -> float:
         return 1 - np.square(self.p - self.crossed).mean() / self.crossed.var()
 
+    def gain(self, other: Answered) -> tuple[float, float]:
+        """How much less log loss than another's answers, and its standard error: a series' questions go together."""
+        less = other.losses - self.losses
+        series, row = np.unique(self.series_id, return_inverse=True)
+        away = np.bincount(row, less - less.mean())
+        correction = len(series) / max(len(series) - 1, 1)
+        return float(less.mean()), float(np.sqrt(np.square(away).sum() * correction) / len(less))
+
 
 def log_loss(p: np.ndarray, crossed: np.ndarray) -> np.ndarray:
-    """float64 [N], in nats."""
     return -np.log(np.where(crossed > 0, p, 1 - p))
 
 
-def marks(prior: Prior, lessons: Lessons) -> list[Marks]:
-    """What a prior says of lessons, one a horizon, of those that settled."""
+def answers(prior: Prior, lessons: Lessons) -> list[Answered]:
+    """What a prior says of lessons, horizon by horizon."""
     p = unlearnt(prior).probabilities(lessons.predictors)
-    known = np.isfinite(lessons.crossed)
+    settled = np.isfinite(lessons.crossed)
     return [
-        Marks(lessons.crossed[k, h].astype(np.float64), lessons.series_id[k], p[k, h])
-        for h in range(len(HORIZONS))
-        for k in [known[:, h]]
+        Answered(lessons.crossed[known, h].astype(np.float64), p[known, h], lessons.series_id[known])
+        for h, known in enumerate(settled.T)
     ]
 
 
-def gain(ours: Marks, theirs: Marks) -> tuple[float, float]:
-    """How much less log loss, and its standard error where the questions of a series go together."""
-    less = theirs.log_loss - ours.log_loss
-    series, row = np.unique(ours.series_id, return_inverse=True)
-    away = np.bincount(row, less - less.mean())
-    n = len(series)
-    return float(less.mean()), float(np.sqrt(np.square(away).sum() * n / max(n - 1, 1)) / len(less))
+def news(lessons: Lessons) -> Lessons:
+    return lessons.take(np.flatnonzero(lessons.predictors[:, WEEKS_HIGH] < 0))
+
+
+def rows(stem: str, lessons: Lessons, ours: Prior, theirs: Prior | None) -> Iterator[tuple[object, ...]]:
+    """The table's rows about one file."""
+    for asked, part in (("all", lessons), ("news", news(lessons))):
+        others = answers(theirs, part) if theirs else [None] * len(HORIZONS)
+        for horizon, one, other in zip(HORIZONS, answers(ours, part), others, strict=True):
+            gained = "{:+.1f} ± {:.1f}".format(*(1000 * part for part in one.gain(other))) if other else ""
+            skills = f"{one.log_skill:.1%}", f"{one.brier_skill:.1%}"
+            measured = f"{one.crossed.mean():.3f}", f"{one.losses.mean():.4f}", *skills, gained
+            yield stem, asked, horizon, len(one.p), *measured
 
 
 def load(folder: str, stem: str) -> Prior:
@@ -93,27 +111,6 @@ def load(folder: str, stem: str) -> Prior:
         sys.exit(f"{path}: {error}")
 
 
-def compare(stem: str, lessons: Lessons, ours: Prior, theirs: Prior | None) -> list[str]:
-    """The lines of one file."""
-    lines = []
-    against = marks(theirs, lessons) if theirs else [None] * len(HORIZONS)
-    for horizon, one, other in zip(HORIZONS, marks(ours, lessons), against, strict=True):
-        told = "{:+.1f} ± {:.1f}".format(*(1e3 * x for x in gain(one, other))) if other else ""
-        lines.append(
-            LINE.format(
-                stem,
-                horizon,
-                len(one.p),
-                f"{one.crossed.mean():.3f}",
-                f"{one.log_loss.mean():.4f}",
-                f"{one.log_skill:.1%}",
-                f"{one.brier_skill:.1%}",
-                told,
-            )  # fmt: skip
-        )
-    return lines
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="How well priors answer about fleets that they never saw.")
     parser.add_argument("--priors", required=True, help="folder of <STEM>.json.gz, or none")
@@ -121,14 +118,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("--stems", nargs="+", default=[*STEMS, *EXTRA], metavar="STEM")
     given = parser.parse_args(arguments)
-    sys.stdout.write(LINE.format("file", "h", "lessons", "share", "log loss", "skill", "Brier sk.", "gain / 1000"))
+    sys.stdout.write(LINE.format(*HEAD))
     for stem in given.stems:
         ours, theirs = load(given.priors, stem), load(given.against, stem) if given.against else None
         try:
             lessons = measured_lessons(given.data / f"metrics_{stem}.parquet")
         except MeasuredError as error:
             sys.exit(str(error))
-        sys.stdout.writelines(compare(stem, lessons, ours, theirs))
+        sys.stdout.writelines(LINE.format(*row) for row in rows(stem, lessons, ours, theirs))
         sys.stdout.flush()
 
 
