@@ -112,7 +112,8 @@ def _draw(
 
 
 def _drawn(model: str, history: History, paths: Paths, asked: Asked) -> Drawn:
-    return Drawn(model, history, bounded(paths, history, asked))
+    shape = [asked.profiles[int(series_id)]["shape"] for series_id in history.grid.series_id]
+    return Drawn(model, history, bounded(paths, history, asked), np.array(shape))
 
 
 def _told(
