@@ -26,6 +26,7 @@ from questions import NIGHT, ON, AbsentError, Benchmark, load, sample
 from statsforecast_peers import NAMES, Statsforecast, UnavailableError
 
 CLOSE = 1e-9
+AT_ONCE = 120  # cases of slow peers: some minutes
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def _slow(bench: Benchmark, few: pl.DataFrame) -> dict[str, pl.DataFrame]:
     found = {}
     for peer in (PROPHET, *(Statsforecast(name) for name in NAMES)):
         try:
-            found[peer.name] = ask(peer, cases)
+            found[peer.name] = ask(peer, cases, AT_ONCE)
         except UnavailableError as reason:
             sys.stderr.write(f"LEFT OUT: {peer.name}: {reason}\n")
     return found

@@ -35,17 +35,20 @@ class Answering(Protocol):
     def answer_all(self, cases: Sequence[Case]) -> list[Answers]: ...
 
 
-def ask(peer: Answering, cases: Sequence[Case]) -> pl.DataFrame:
+def ask(peer: Answering, cases: Sequence[Case], at_once: int | None = None) -> pl.DataFrame:
     """A peer's answers, null where it abstains; new cases are asked, the others' answers are read.
+
+    Answers are put by after every `at_once` cases (default: all), so an interrupted run goes on where it was.
 
     Columns: ON, p_24h, p_72h, p_168h.
     """
     path = KEPT / f"{peer.name}-{hashlib.blake2b(peer.source, digest_size=5).hexdigest()}.parquet"
     kept = _read(path)
     new = [case for case in cases if case.digest not in kept]
-    if new:
-        sys.stderr.write(f"{peer.name}: {len(new)} series-nights to answer ...\n")
-        kept |= {case.digest: one.p for case, one in zip(new, peer.answer_all(new), strict=True)}
+    for start in range(0, len(new), at_once or len(new) or 1):
+        sys.stderr.write(f"{peer.name}: {len(new) - start} series-nights to answer ...\n")
+        some = new[start : start + (at_once or len(new))]
+        kept |= {case.digest: one.p for case, one in zip(some, peer.answer_all(some), strict=True)}
         _write(path, kept)
     return _frame(cases, [kept[case.digest] for case in cases])
 

@@ -34,7 +34,7 @@ WORST_SKILL = -1.5  # further down is only told as a number
 def draw(accuracy: dict[str, Any], throughput: dict[str, Any] | None, path: Path) -> None:
     """Write the picture of the sample, on which everybody was asked the same."""
     told = accuracy["sampled"]
-    names = sorted(told, key=lambda name: told[name]["measures"]["ap_168h"] or 0)
+    names = sorted(told, key=lambda name: (name == "forewarn", told[name]["measures"]["skill_168h"] or 0))
     panels = [_false, _creeps, _skill, _precision] + ([_speed] if throughput else [])
     figure, axes = plt.subplots(1, len(panels), figsize=(3.1 * len(panels), 4.6), sharey=True, layout="constrained")
     for axis, panel in zip(axes, panels, strict=True):

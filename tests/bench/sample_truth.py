@@ -121,7 +121,8 @@ def our_answers(asked: Asked, prior: str) -> pl.DataFrame:
 def summary(judged: pl.DataFrame) -> dict[str, Any]:
     """Shares over all seeds, and who was missed or wrongly raised."""
     creeps, quiet = judged.filter(kind="creeps"), judged.filter(pl.col("kind") != "creeps")
-    wrong = judged.filter(~pl.col("ok")).group_by("kind", "scenario").len().sort("kind", "scenario")
+    faulty = ["kind", "scenario", "entity", "metric", "limit"]
+    wrong = judged.filter(~pl.col("ok")).group_by(faulty).len("times").sort(faulty)
     return {
         "creeps": len(creeps),
         "foreseen": creeps["ok"].mean(),
@@ -130,7 +131,7 @@ def summary(judged: pl.DataFrame) -> dict[str, Any]:
         "wrongly_raised_by_kind": {
             kind: 1 - ok for kind, ok in quiet.group_by("kind").agg(pl.col("ok").mean()).sort("kind").iter_rows()
         },
-        "faults": [f"{kind}: {scenario} ({n})" for kind, scenario, n in wrong.iter_rows()],
+        "faults": wrong.to_dicts(),
     }
 
 

@@ -65,12 +65,12 @@ def _accuracy(accuracy: dict[str, Any], throughput: dict[str, Any] | None) -> li
     lines = [
         f"All {accuracy['questions']:,} questions, {accuracy['creeps']} creeps; whoever is quick enough:",
         "",
-        *_rows(accuracy["everywhere"], None, accuracy["questions"]),
+        *_rows(accuracy["everywhere"], list(MEASURES), None, accuracy["questions"]),
         "",
         f"A sample of {drawn['questions']} of them ({drawn['nights']} series-nights, as many from each of "
         f"{', '.join(drawn['fleets'])}) and all {drawn['creep_nights']} nights of the creeps; everybody:",
         "",
-        *_rows(accuracy["sampled"], throughput, drawn["questions"]),
+        *_rows(accuracy["sampled"], [one for one in MEASURES if one != ON_ALL_ONLY], throughput, drawn["questions"]),
         "",
         NOTE,
         "",
@@ -80,10 +80,9 @@ def _accuracy(accuracy: dict[str, Any], throughput: dict[str, Any] | None) -> li
     return lines
 
 
-def _rows(told: dict[str, Any], throughput: dict[str, Any] | None, questions: int) -> list[str]:
+def _rows(told: dict[str, Any], shown: list[str], throughput: dict[str, Any] | None, questions: int) -> list[str]:
     speed = ["series/s/core"] if throughput else []
-    shown = {name: title for name, title in MEASURES.items() if not throughput or name != ON_ALL_ONLY}
-    head = ["forecaster", "answered", *shown.values(), *speed]
+    head = ["forecaster", "answered", *(MEASURES[one] for one in shown), *speed]
     lines = [_line(head), _line(["---"] + ["---:"] * (len(head) - 1))]
     for name, one in sorted(told.items(), key=lambda item: list(NAMES).index(item[0])):
         cells = [NAMES[name], f"{100 * one['answered'] / questions:.1f} %"]
