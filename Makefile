@@ -26,6 +26,7 @@ bench: $(READY)
 	$(BIN)/python tests/bench/throughput.py --out out/bench --sizes 1000 10000 $(if $(FULL),100000)
 	$(BIN)/python tests/bench/sample_truth.py --out out/bench $(if $(PRIOR),--prior $(PRIOR))
 	$(BIN)/python tests/bench/table.py out/bench
+	$(if $(FULL),$(BIN)/python tests/bench/coverage.py)
 	$(if $(FULL),$(BIN)/python tests/bench/nightly.py)
 
 # Dagster's UI over the very history that `make nightly` wrote.

@@ -26,7 +26,7 @@ from questions import NIGHT, ON, AbsentError, Benchmark, load, sample
 from statsforecast_peers import NAMES, Statsforecast, UnavailableError
 
 CLOSE = 1e-9
-AT_ONCE = 120  # cases of slow peers: some minutes
+AT_ONCE = 60  # cases of slow peers: a minute or two
 
 
 @dataclass(frozen=True)

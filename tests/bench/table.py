@@ -139,7 +139,7 @@ def _times(ratio: float) -> str:
 
 def _truth(sample_truth: dict[str, Any]) -> list[str]:
     lines = [
-        f"The sample fleet's own truth, {sample_truth['seeds']} seeds:",
+        f"The sample fleet's own truth, seeds: {sample_truth['seeds']}.",
         "",
         _line(
             [
