@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import SupportsFloat
 
 import numpy as np
 import polars as pl
@@ -195,8 +196,8 @@ class Scorer:
         return float(np.mean(raised[drawn > 0] / drawn[drawn > 0])) if drawn.any() else np.nan
 
 
-def _ratio(part: float, whole: float) -> float:
-    return float(part / whole) if whole > 0 else np.nan
+def _ratio(part: SupportsFloat, whole: SupportsFloat) -> float:
+    return float(part) / float(whole) if float(whole) > 0 else np.nan
 
 
 def inside(truth: pl.DataFrame, answers: pl.DataFrame) -> float | None:
