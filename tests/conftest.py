@@ -1,9 +1,18 @@
-"""What all tests share: how hard hypothesis tries. `HYPOTHESIS_PROFILE=thorough make test` tries far harder."""
+"""What all tests share: how hard hypothesis tries, and what tests about bytes are called.
+
+`HYPOTHESIS_PROFILE=thorough make test` tries far harder.
+"""
 
 import os
 
+import pytest
 from hypothesis import settings
 
 settings.register_profile("quick", max_examples=15, deadline=None)
 settings.register_profile("thorough", max_examples=250, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
+
+
+def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str) -> str | None:
+    """Bytes by their length: gzip writes the time into them, and parallel workers must agree on the tests' names."""
+    return f"{argname}-{len(val)}-bytes" if isinstance(val, bytes) else None
