@@ -17,7 +17,7 @@ class Batch:
     """Some series of a night; every series is in one batch only.
 
     grid: hourly means before as_of, of every series that was observed; 250-1000 series are best.
-    series: series_id, unit (further columns are ignored).
+    series: series_id, metric, unit (further columns are ignored).
     limits: the columns of forecasting.limits. missing: ``forecasting.limits.Limits.missing``.
     signals: (at least) those that limits and missing name.
     """
@@ -46,6 +46,17 @@ class Batch:
             self.missing.filter(wanted),
             self.signals,
         )
+
+
+def metrics(series: pl.DataFrame, series_id: np.ndarray) -> np.ndarray:
+    """What is measured, str [S]; empty where not known.
+
+    Args:
+        series: series_id, metric. series_id: uint64 [S].
+    """
+    asked = pl.DataFrame({"series_id": pl.Series(series_id, dtype=pl.UInt64)})
+    known = asked.join(series.select("series_id", "metric"), on="series_id", how="left", maintain_order="left")
+    return known["metric"].fill_null("").to_numpy().astype(str)
 
 
 @dataclass(frozen=True)

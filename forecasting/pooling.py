@@ -4,7 +4,7 @@ Belongs here: how they are combined. Not here: the opinions (``forecasting.learn
 
 The crossing model has seen many fleets and is calibrated; the paths know this series' rhythm and errors hour by hour.
 They are pooled in logits (the logarithmic opinion pool: Genest & Zidek, 1986). The weight of the paths grows from
-nothing, at a probability too low to draw any, to a quarter, and to a half for a series that plainly follows a line,
+nothing, at a probability too low to draw any, to a fifth, and to two for a series that plainly follows a line,
 which is what paths know best: the crossing model has met too many lines that broke. Both may disagree by so much and no
 more. So an answer changes gently with its limit, and does not hang on whether another limit of its series is at risk. A
 longer horizon is never less probable.
@@ -25,8 +25,8 @@ from forecasting.tables import HORIZONS
 
 # Within the longest horizon: paths are drawn from the first on, and weigh in full from the second.
 AT_RISK, PLAIN_RISK = 0.03, 0.1
-PATHS_WEIGHT = 0.25  # the rest is the crossing model's; anything from 0.15 to 0.3 does as well
-LINE_WEIGHT = 0.5  # of paths of a series that plainly follows a line
+PATHS_WEIGHT = 0.2  # the rest is the crossing model's; anything from 0.1 to 0.3 does as well
+LINE_WEIGHT = 0.4  # of paths of a series that plainly follows a line
 LINES = ("trend", "leak_with_resets")
 FURTHEST_APART = 3.0  # logits
 

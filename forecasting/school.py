@@ -36,14 +36,14 @@ class Class:
     """Some series, and the past moments at which they teach.
 
     grid: reaches back `history_days` before the first of the origins, or as far as there is any history.
-    falling: bool [S], series whose danger lies below.
-    origins: hours since 1970; examined: those of them whose lessons are examined, and hence know their shape.
+    falling: bool [S], series whose danger lies below. metric: str [S].
+    origins: hours since 1970.
     """
 
     grid: Grid
     falling: np.ndarray
+    metric: np.ndarray
     origins: tuple[int, ...]
-    examined: tuple[int, ...]
     history_days: int
 
 
@@ -60,17 +60,14 @@ def teachers(series_id: pl.Series, options: ForecastingOptions) -> pl.Series:
     return series_id.unique().sort().head(options.learning_series)
 
 
-def timetable(as_of: datetime, options: ForecastingOptions) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The origins that have settled at as_of, and those of them that are examined."""
-    settled = tuple(origins(as_of, options.learning_days))
-    return settled, tuple(at for at in settled if at > settled[-1] - EXAMINED_DAYS * DAY)
+def timetable(as_of: datetime, options: ForecastingOptions) -> tuple[int, ...]:
+    """The origins that have settled at as_of."""
+    return tuple(origins(as_of, options.learning_days))
 
 
 def teach(one: Class) -> Lessons:
     """All lessons of a class."""
-    return together(
-        lessons(one.grid, one.falling, at, one.history_days, shaped=at in one.examined) for at in one.origins
-    )
+    return together(lessons(one.grid, one.falling, at, one.history_days, metric=one.metric) for at in one.origins)
 
 
 def gather(classes: Iterable[Class], mapper: Mapper, progress: Callable[[int], None] = lambda series: None) -> Lessons:
@@ -95,7 +92,7 @@ def examine(prior: Prior, known: Lessons, as_of: datetime) -> pl.DataFrame:
     asked = known.take(np.flatnonzero(known.origin > known.origin.max() - EXAMINED_DAYS * DAY))
     before = known.take(np.flatnonzero(known.origin + SETTLING_H <= asked.origin.min()))
     model = learn_fleet(prior, before)
-    p = model.probabilities(asked.predictors)
+    p = model.probabilities(asked.predictors, asked.kinds)
     about = {
         "as_of": as_of,
         "model": model.name,

@@ -20,9 +20,10 @@ from features.profiles import profile
 from forecasting.abstention import FAILED, FEWEST_HOURS, NO_RECENT_DATA, reasons, unscored
 from forecasting.assessment import Asked, bounded, forecasts, risks
 from forecasting.backtest import CUTS, backtest
-from forecasting.batch import Batch, Scored
+from forecasting.batch import Batch, Scored, metrics
 from forecasting.history import History, look_back
 from forecasting.learnt.answering import Answers, answer
+from forecasting.learnt.calibration import Kinds
 from forecasting.learnt.model import CrossingModel
 from forecasting.models.ensemble import Fitted
 from forecasting.models.registry import FLEET, PROPHET, STRUCTURAL
@@ -86,7 +87,7 @@ def contest_batch(batch: Batch, options: ForecastingOptions, model: CrossingMode
 def _score_series(batch: Batch, profiles: pl.DataFrame, options: ForecastingOptions, model: CrossingModel) -> Scored:
     asked = _asked(batch, profiles, options)
     limits = asked.about(batch.grid)
-    answers = answer(batch.grid, limits, model, options.history_days)
+    answers = answer(batch.grid, limits, model, options.history_days, _kinds(batch, profiles))
     at_risk = np.unique(limits["row"].to_numpy()[answers.p[:, -1] >= min(AT_RISK, options.report_floor)])
     able = profiles.filter(pl.col("history_h") >= FEWEST_HOURS)["series_id"].to_numpy()
     drawn, tests = _draw(batch.only(np.intersect1d(batch.grid.series_id[at_risk], able)), asked, profiles, options)
@@ -173,9 +174,16 @@ def _contest(batch: Batch, options: ForecastingOptions, model: CrossingModel) ->
     part = history.take(np.flatnonzero(np.isin(history.grid.series_id, winners.grid.series_id)))
     asked = _asked(winners, profiles, options)
     limits = asked.about(winners.grid)
-    answers = answer(winners.grid, limits, model, options.history_days)
+    answers = answer(winners.grid, limits, model, options.history_days, _kinds(winners, profiles))
     drawn = [_drawn(PROPHET.name, part, PROPHET.paths(part), asked)]
     return _told(winners, limits, answers, drawn, asked=asked, tests=tests, model=model)
+
+
+def _kinds(batch: Batch, profiles: pl.DataFrame) -> Kinds:
+    """Of the grid's series."""
+    shape = dict(profiles.select("series_id", "shape").iter_rows())
+    shapes = [shape[int(series_id)] for series_id in batch.grid.series_id]
+    return Kinds(np.array(shapes, dtype=str), metrics(batch.series, batch.grid.series_id))
 
 
 def _look_back(batch: Batch, options: ForecastingOptions) -> History:

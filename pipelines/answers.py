@@ -20,7 +20,7 @@ import polars as pl
 from features.grid import Grid, to_grid
 from features.signals import ConstantLimit, Signal
 from forecasting.abstention import FAILED
-from forecasting.batch import Batch
+from forecasting.batch import Batch, metrics
 from forecasting.learnt.learning import learn_fleet
 from forecasting.learnt.lessons import EMPTY, Lessons, together
 from forecasting.learnt.model import CrossingModel, Prior
@@ -56,7 +56,7 @@ Load = Callable[[Sequence[int]], pl.DataFrame]
 class Fleet:
     """What can be asked about.
 
-    series: series_id, first_hour (naive UTC): every series, asked about or not.
+    series: series_id, metric, first_hour (naive UTC): every series, asked about or not.
     """
 
     series: pl.DataFrame
@@ -108,7 +108,7 @@ class Answering:
 
         What was made stays complete: a series that joins the teachers later was not there before, so it taught nothing.
         """
-        wanted = sorted({origin for night in nights for origin in timetable(night, self.options)[0]})
+        wanted = sorted({origin for night in nights for origin in timetable(night, self.options)})
         done = set(known.origin.tolist())
         new = tuple(at for at in wanted if at not in done and self.fleet.seen(_moment(at)).len())
         kept = known.take(np.flatnonzero(np.isin(known.origin, wanted)))
@@ -121,7 +121,7 @@ class Answering:
         for part in self.fleet.chunks(teaching):
             grid = to_grid(part, until, hours)
             falling = np.zeros(len(grid.series_id), dtype=bool)
-            yield Class(grid, falling, origins, examined=(), history_days=self.options.history_days)
+            yield Class(grid, falling, metrics(self.fleet.series, grid.series_id), origins, self.options.history_days)
 
     def _teachers(self, night: datetime) -> np.ndarray:
         return teachers(self.fleet.seen(night), self.options).to_numpy()
@@ -131,7 +131,7 @@ class Answering:
         rows: dict[bytes, np.ndarray] = {}
         sharing: dict[bytes, list[datetime]] = {}
         for night in nights:
-            settled = np.isin(known.origin, timetable(night, self.options)[0])
+            settled = np.isin(known.origin, timetable(night, self.options))
             may = settled & np.isin(known.series_id, self._teachers(night))
             key = np.packbits(may).tobytes()
             rows[key] = np.flatnonzero(may)
@@ -148,7 +148,7 @@ class Answering:
                 for hours in self.fleet.chunks(own["series_id"].unique().sort().to_numpy()):
                     grid = to_grid(hours, night, 24 * self.options.history_days)
                     ours = own.filter(pl.col("series_id").is_in(hours["series_id"].unique().implode()))
-                    yield _Sitting(_batch(grid, ours), model)
+                    yield _Sitting(_batch(grid, ours, self.fleet.series), model)
 
 
 def _terms(nights: Sequence[datetime]) -> Iterator[list[datetime]]:
@@ -170,8 +170,12 @@ class _Sitting:
     model: CrossingModel
 
 
-def _batch(grid: Grid, questions: pl.DataFrame) -> Batch:
-    """The questions about a grid's series, each as a limit of its series."""
+def _batch(grid: Grid, questions: pl.DataFrame, fleet: pl.DataFrame) -> Batch:
+    """The questions about a grid's series, each as a limit of its series.
+
+    Args:
+        fleet: series_id, metric.
+    """
     limits = questions.select(
         "series_id",
         pl.col("question").cast(pl.String).alias("limit_name"),
@@ -182,7 +186,9 @@ def _batch(grid: Grid, questions: pl.DataFrame) -> Batch:
         pl.lit(ASKED.lasts_hours, pl.Int32).alias("lasts_h"),
         pl.lit("asked").alias("basis"),
     )
-    series = questions.select(pl.col("series_id").unique().sort(), pl.lit(None, pl.String).alias("unit"))
+    series = pl.DataFrame({"series_id": grid.series_id}).with_columns(
+        pl.Series("metric", metrics(fleet, grid.series_id)), pl.lit(None, pl.String).alias("unit")
+    )
     return Batch(grid, series, limits.select(list(LIMITS)), pl.DataFrame(schema=MISSING), (ASKED,))
 
 

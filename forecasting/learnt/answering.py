@@ -14,6 +14,7 @@ import polars as pl
 from features.grid import Grid
 from forecasting.crossing import already_crossed, arrival
 from forecasting.history import DAY, hold
+from forecasting.learnt.calibration import Kinds
 from forecasting.learnt.model import CrossingModel
 from forecasting.learnt.past import Past, look
 from forecasting.learnt.questions import predictors
@@ -44,12 +45,13 @@ class Answers:
             getattr(self, name)[at] = getattr(part, name)
 
 
-def answer(grid: Grid, limits: pl.DataFrame, model: CrossingModel, history_days: int) -> Answers:
+def answer(grid: Grid, limits: pl.DataFrame, model: CrossingModel, history_days: int, kinds: Kinds) -> Answers:
     """What the model says about limits of a batch's series.
 
     Args:
         limits: row (of the grid), direction, lasts_h, value, which may be infinite.
         history_days: how far back it may look.
+        kinds: of the grid's series.
 
     An answer depends on its own series and limit alone, bit for bit.
     """
@@ -66,15 +68,18 @@ def answer(grid: Grid, limits: pl.DataFrame, model: CrossingModel, history_days:
     for part in numbered.partition_by("direction", "lasts_h", maintain_order=True):
         at, row = part["at"].to_numpy(), part["row"].to_numpy()
         sign = 1.0 if part["direction"][0] == "up" else -1.0
-        found.fill(at, _answer_kind(model, sign * values, row, sign * part["value"].to_numpy(), part["lasts_h"][0]))
+        value = sign * part["value"].to_numpy()
+        found.fill(at, _answer_alike(model, sign * values, row, value, part["lasts_h"][0], kinds=kinds.take(row)))
     return found
 
 
-def _answer_kind(model: CrossingModel, values: np.ndarray, row: np.ndarray, limit: np.ndarray, lasts_h: int) -> Answers:
-    """Answers about limits of one direction and duration; upwards is danger."""
+def _answer_alike(
+    model: CrossingModel, values: np.ndarray, row: np.ndarray, limit: np.ndarray, lasts_h: int, *, kinds: Kinds
+) -> Answers:
+    """Answers about limits of one direction and duration; upwards is danger. `kinds` are the limits'."""
     asked, row = np.unique(row, return_inverse=True)
     past = look(values[asked], lasts_h)
-    p = model.probabilities(predictors(past, row, limit))
+    p = model.probabilities(predictors(past, row, limit), kinds)
     held = hold(np.where(np.isfinite(values[asked]), values[asked], np.nan))[row]
     crossed = already_crossed(held, limit, lasts_h, "up")
     eves, went_so_far = _went(past, row, limit)

@@ -19,6 +19,7 @@ import numpy as np
 from features.grid import Grid
 from features.profiles import profile
 from forecasting.history import DAY, hold
+from forecasting.learnt.calibration import Kinds, unknown
 from forecasting.learnt.past import look
 from forecasting.learnt.questions import NAMES, predictors
 from forecasting.tables import HORIZONS
@@ -39,6 +40,7 @@ class Lessons:
     predictors: float32 [N, len(NAMES)]. crossed: float32 [N, len(HORIZONS)], 1 or 0; NaN where too little was observed.
     origin: int64 [N], hours since 1970. series_id: uint64 [N].
     shape: str [N], of the series at the origin (``features.shapes``); empty where it was not looked at.
+    metric: str [N], what is measured; empty where it was not said.
     """
 
     predictors: np.ndarray
@@ -46,6 +48,11 @@ class Lessons:
     origin: np.ndarray
     series_id: np.ndarray
     shape: np.ndarray
+    metric: np.ndarray
+
+    @property
+    def kinds(self) -> Kinds:
+        return Kinds(self.shape, self.metric)
 
     def __len__(self) -> int:
         return len(self.origin)
@@ -59,7 +66,8 @@ EMPTY = Lessons(
     crossed=np.zeros((0, len(HORIZONS)), np.float32),
     origin=np.zeros(0, np.int64),
     series_id=np.zeros(0, np.uint64),
-    shape=np.zeros(0, "<U20"),
+    shape=np.zeros(0, "<U1"),
+    metric=np.zeros(0, "<U1"),
 )
 
 
@@ -81,14 +89,17 @@ def origins(as_of: datetime, days: int) -> list[int]:
     return [day * DAY + phase for day in range(first, last + 1) if day % EVERY_DAYS == 0]
 
 
-def lessons(grid: Grid, falling: np.ndarray, at: int, history_days: int, *, shaped: bool = False) -> Lessons:
+def lessons(
+    grid: Grid, falling: np.ndarray, at: int, history_days: int, *, metric: np.ndarray | None = None
+) -> Lessons:
     """What the series of a grid teach at one origin.
 
     Args:
         grid: reaches from `history_days` before the origin (or less) to its settled outcome at least.
         falling: bool [S], whose danger lies below.
         at: the origin, hours since 1970.
-        shaped: whether to look at shapes as well, which costs as much again.
+        metric: str [S], what is measured. Where it is said, shapes are looked at as well, which costs as much again:
+            together they are the kinds that a fleet's own layer tells apart, and a prior does not.
     """
     column = grid.values.shape[1] - (_hours(grid.as_of) - at)
     if column < FEWEST_DAYS * DAY:
@@ -102,10 +113,10 @@ def lessons(grid: Grid, falling: np.ndarray, at: int, history_days: int, *, shap
     if len(able) == 0:
         return EMPTY
     window, ids = window[able], grid.series_id[able]
-    shape = np.full(len(able), "", dtype="<U20")
-    if shaped:
+    kinds = unknown(len(able))
+    if metric is not None:
         seen = profile(Grid(ids, _moment(at), window[:, :before] * sign[able]), falling[able])
-        shape = seen["shape"].to_numpy().astype("<U20")
+        kinds = Kinds(seen["shape"].to_numpy().astype(str), metric[able])
     past = look(window[:, :before], LASTS_H)
     row = np.repeat(np.arange(len(able)), LIMITS)
     headroom = NEAREST * (FURTHEST / NEAREST) ** _chance(ids, at).ravel()
@@ -115,7 +126,8 @@ def lessons(grid: Grid, falling: np.ndarray, at: int, history_days: int, *, shap
         crossed=outcomes(hold(window)[:, before:][row], limit, LASTS_H),
         origin=np.full(len(row), at, dtype=np.int64),
         series_id=ids[row],
-        shape=shape[row],
+        shape=kinds.shape[row],
+        metric=kinds.metric[row],
     )
 
 

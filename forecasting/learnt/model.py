@@ -4,9 +4,9 @@ Belongs here: the two layers of knowledge and how they answer. Not here: how the
 (``forecasting.learnt.learning``), or where they are kept (``pipelines.priors``).
 
 The *prior* ships with the project and knows how series behave in general: boosted trees, one ensemble a horizon. The
-*fleet's own* layer is learnt every night from the fleet's settled past: a recalibration of the prior (two numbers a
-horizon, shrunk towards none), and trees of its own that continue the prior where there is enough to learn from. With no
-past of its own a fleet gets the prior; as its history grows, it gets its own.
+*fleet's own* layer is learnt every night from the fleet's settled past: a calibration of the prior, by horizon, shape
+and metric (``forecasting.learnt.calibration``), and trees of its own that go on from there where there is enough to
+learn from. With no past of its own a fleet gets the prior; as its history grows, it gets its own.
 
 Both are monotone: a higher limit is never more probable to be reached.
 """
@@ -21,6 +21,7 @@ from hashlib import blake2b
 import lightgbm as lgb
 import numpy as np
 
+from forecasting.learnt.calibration import Calibration, Kinds, tempered
 from forecasting.learnt.questions import MONOTONE, NAMES
 from forecasting.tables import HORIZONS
 
@@ -88,37 +89,40 @@ NO_PRIOR = Prior(None, "no prior: the series' own past alone")
 class CrossingModel:
     """A prior, and what a fleet's own past made of it.
 
-    shift, slope: float64 [len(HORIZONS)]: recalibrated logits are shift + slope * logits of the prior.
-    own: trees that continue them, or None.
+    calibrations: of the prior once it is tempered, one a horizon. own: trees that go on from there, or None.
     """
 
     prior: Prior
-    shift: np.ndarray
-    slope: np.ndarray
+    calibrations: tuple[Calibration, ...]
     own: Trees | None = None
 
     @property
     def name(self) -> str:
         return "learnt"
 
-    def logits(self, known: np.ndarray) -> np.ndarray:
+    def logits(self, known: np.ndarray, kinds: Kinds) -> np.ndarray:
         """float64 [N, len(HORIZONS)], not yet monotone along the horizons."""
-        found = self.shift + self.slope * self.prior.logits(known)
+        found = calibrated(self.calibrations, tempered(self.prior.logits(known), kinds), kinds)
         return found if self.own is None else found + self.own.logits(known)
 
-    def probabilities(self, known: np.ndarray) -> np.ndarray:
+    def probabilities(self, known: np.ndarray, kinds: Kinds) -> np.ndarray:
         """float64 [N, len(HORIZONS)] within (0, 1), never decreasing along the horizons.
 
         Args:
             known: float32 [N, len(NAMES)].
         """
-        p = 1 / (1 + np.exp(-np.clip(self.logits(known), -SURE, SURE)))
+        p = 1 / (1 + np.exp(-np.clip(self.logits(known, kinds), -SURE, SURE)))
         return np.maximum.accumulate(p, axis=1)
+
+
+def calibrated(calibrations: tuple[Calibration, ...], logits: np.ndarray, kinds: Kinds) -> np.ndarray:
+    """float64 [N, len(HORIZONS)]: each horizon's logits by its own map."""
+    return np.stack([one.calibrated(logits[:, h], kinds) for h, one in enumerate(calibrations)], axis=1)
 
 
 def unlearnt(prior: Prior) -> CrossingModel:
     """The prior as it is."""
-    return CrossingModel(prior, np.zeros(len(HORIZONS)), np.ones(len(HORIZONS)))
+    return CrossingModel(prior, (Calibration(),) * len(HORIZONS))
 
 
 def dump(prior: Prior) -> bytes:

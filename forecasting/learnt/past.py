@@ -20,6 +20,7 @@ from forecasting.history import DAY, LARGEST, hold
 from forecasting.tables import HORIZONS
 
 WEEK = 7
+MONTH = 28
 FEWEST_DAY_H = 12  # observed hours that make a day
 FURTHEST = 1e3  # in units of the spread; beyond, values only say "far away"
 LEAST_OF_LEVEL = 0.01  # of the level that a spread has at least: less is not worth a night's attention
@@ -37,6 +38,7 @@ class Past:
     level, spread: float64 [S], in the series' own units.
     highs: float64 [S, D], the highest level of each day that was held for as long as a crossing takes.
     levels: float64 [S, D], each day's median.
+    hours: float32 [S, H], the hours of the last four weeks as they were, the newest last.
     ahead: for each horizon float64 [S, D], the highest of the days that followed the eve of day d, all of them settled:
         ``ahead[h][:, d]`` is over the days d - 1, d - 2, ..., d - h / 24.
     facts: name -> float64 [S], what the crossing model reads as it is.
@@ -46,6 +48,7 @@ class Past:
     spread: np.ndarray
     highs: np.ndarray
     levels: np.ndarray
+    hours: np.ndarray
     ahead: tuple[np.ndarray, ...]
     facts: dict[str, np.ndarray]
 
@@ -87,6 +90,7 @@ def look(values: np.ndarray, lasts_h: int) -> Past:
         spread=spread,
         highs=highs,
         levels=levels,
+        hours=standard[:, -MONTH * DAY :],
         ahead=tuple(_highest_after(highs, horizon // DAY) for horizon in HORIZONS),
         facts=facts,
     )

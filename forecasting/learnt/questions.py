@@ -21,6 +21,7 @@ DRIFT_HALF_LIFE_D = 14.0
 PACES_D = (1, 3, 7)
 LOOKED_AHEAD_D = tuple(horizon // DAY for horizon in HORIZONS[1:])
 HIGHS_D = (1, 3, 7, 14, 28)
+TOUCHED_D = (1, 3, 7, 28)
 LONGEST_LOG_DAYS = np.log(FURTHEST)
 
 
@@ -41,7 +42,8 @@ def _predictors(past: Past, row: np.ndarray, limit: np.ndarray) -> dict[str, np.
     facts = {name: values[row] for name, values in past.facts.items()}
     reached = _reached(past, row, headroom)
     went, drifted = _went_so_far(past, row, headroom), _drifted(past, row, headroom)
-    return facts | {"headroom": headroom} | reached | _projected(facts, headroom) | went | drifted
+    touched = _touched(past, row, headroom)
+    return facts | {"headroom": headroom} | reached | touched | _projected(facts, headroom) | went | drifted
 
 
 def _reached(past: Past, row: np.ndarray, headroom: np.ndarray) -> dict[str, np.ndarray]:
@@ -57,6 +59,20 @@ def _reached(past: Past, row: np.ndarray, headroom: np.ndarray) -> dict[str, np.
         "days_beyond_28": beyond[:, :28].sum(axis=1) / month,
         "days_beyond": beyond.sum(axis=1) / np.maximum(known.sum(axis=1), 1),
     }
+
+
+def _touched(past: Past, row: np.ndarray, headroom: np.ndarray) -> dict[str, np.ndarray]:
+    """How often single hours were beyond the limit, and how far: noise that touches a limit may come to stay there."""
+    found: dict[str, np.ndarray] = {}
+    for days in TOUCHED_D:
+        hours = past.hours[:, -DAY * days :]
+        known = np.maximum(np.count_nonzero(~np.isnan(hours), axis=1), 1)
+        beyond = np.count_nonzero(hours[row] >= headroom[:, None], axis=1)
+        found |= {
+            f"hours_beyond_{days}d": beyond / known[row],
+            f"peak_{days}d": _highest(hours)[row] - headroom,
+        }
+    return found
 
 
 def _projected(facts: dict[str, np.ndarray], headroom: np.ndarray) -> dict[str, np.ndarray]:
@@ -159,6 +175,8 @@ def _direction(name: str) -> int:
     rising = (
         "high_",
         "days_beyond",
+        "hours_beyond",
+        "peak_",
         "line_",
         "usual_rise",
         "large_rise",

@@ -8,9 +8,10 @@ import numpy as np
 import polars as pl
 
 from features.grid import Grid
+from forecasting.batch import Batch, metrics
 from forecasting.limits import companion_metrics, resolve
 from forecasting.mapper import ProcessPool
-from forecasting.night import Batch, Scores, score_fleet
+from forecasting.night import Scores, score_fleet
 from forecasting.school import Class, gather, learn, teachers, timetable
 from forecasting.tables import LIMITS as LIMIT_COLUMNS
 from forecasting.tables import MISSING
@@ -135,14 +136,15 @@ def batches(night: Night, watched: pl.DataFrame) -> Iterator[Batch]:
 def classes(night: Night, watched: pl.DataFrame, teaching: pl.Series) -> Iterator[Class]:
     """The series that teach, with the moments at which they do."""
     options, signals = night.settings.forecasting, night.settings.signals.all
-    origins, examined = timetable(night.as_of, options)
+    origins = timetable(night.as_of, options)
     down = [signal.name for signal in signals if signal.direction == "down"]
     falling = watched.filter(pl.col("signal").is_in(down))["series_id"].to_numpy()
     hours = 24 * (options.history_days + options.learning_days)
     for grid in history.grids(
         night.frames, teaching.to_list(), night.as_of, hours, name=history.TEACHERS, batch=TEACHING_BATCH
     ):
-        yield Class(grid, np.isin(grid.series_id, falling), origins, examined, options.history_days)
+        falls, metric = np.isin(grid.series_id, falling), metrics(watched, grid.series_id)
+        yield Class(grid, falls, metric, origins, options.history_days)
 
 
 def _among(grid: Grid) -> pl.Expr:

@@ -74,7 +74,7 @@ def log_loss(p: np.ndarray, crossed: np.ndarray) -> np.ndarray:
 
 def answers(prior: Prior, lessons: Lessons) -> list[Answered]:
     """What a prior says of lessons, horizon by horizon."""
-    p = unlearnt(prior).probabilities(lessons.predictors)
+    p = unlearnt(prior).probabilities(lessons.predictors, lessons.kinds)
     settled = np.isfinite(lessons.crossed)
     return [
         Answered(lessons.crossed[known, h].astype(np.float64), p[known, h], lessons.series_id[known])

@@ -27,6 +27,7 @@ CHUNK = 500  # series a batch, as the night's
 TEACHING_CHUNK = 250
 SINGLE_GAPS = 0.01
 OUTAGE_H = 22  # and another percent in one piece
+METRIC = "any"
 SIGNAL = Signal.model_validate({"name": "any", "metric": "*", "limits": [{"name": "critical", "value": 1}]})
 
 
@@ -100,7 +101,7 @@ def batch(first: int, values: np.ndarray) -> Batch:
     )
     return Batch(
         Grid(ids, AS_OF, values),
-        pl.DataFrame({"series_id": ids, "unit": ["percent"] * len(ids)}),
+        pl.DataFrame({"series_id": ids, "metric": [METRIC] * len(ids), "unit": ["percent"] * len(ids)}),
         resolved.select(list(LIMITS)).cast(pl.Schema(LIMITS)),  # pyright: ignore[reportArgumentType]
         pl.DataFrame(schema=MISSING),
         (SIGNAL,),
@@ -110,8 +111,14 @@ def batch(first: int, values: np.ndarray) -> Batch:
 def lesson(first: int, values: np.ndarray, options: ForecastingOptions) -> Class:
     """Rows `first`... of a fleet, as the night has them teach."""
     ids = np.arange(first + 1, first + 1 + len(values), dtype=np.uint64)
-    origins, examined = timetable(AS_OF, options)
-    return Class(Grid(ids, AS_OF, values), np.zeros(len(ids), dtype=bool), origins, examined, options.history_days)
+    metric = np.full(len(ids), METRIC)
+    return Class(
+        Grid(ids, AS_OF, values),
+        np.zeros(len(ids), dtype=bool),
+        metric,
+        timetable(AS_OF, options),
+        options.history_days,
+    )
 
 
 def cases(count: int) -> list[Case]:

@@ -172,7 +172,7 @@ def test_the_prior_that_ships_is_small_known_and_sensible():
     assert len(content) < MOST_BYTES
     assert all(one.stem in prior.about for one in OPEN)
     lessons = simulated_lessons(60, seed=99)  # a seed that it was not built with
-    p = unlearnt(prior).probabilities(lessons.predictors)
+    p = unlearnt(prior).probabilities(lessons.predictors, lessons.kinds)
     known = np.isfinite(lessons.crossed)
     came = np.where(known, lessons.crossed, 0)
     miss = np.where(known, np.square(p - came), 0).sum(axis=0) / known.sum(axis=0)

@@ -57,7 +57,9 @@ def make_batch(make_grid: MakeGrid) -> MakeBatch:
             ],
             schema=LIMITS,
         )  # fmt: skip
-        series = pl.DataFrame({"series_id": grid.series_id, "unit": ["percent"] * len(rows)})
+        series = pl.DataFrame(
+            {"series_id": grid.series_id, "metric": ["m"] * len(rows), "unit": ["percent"] * len(rows)}
+        )
         return Batch(grid, series, limit, pl.DataFrame(schema=MISSING), (signal,))
 
     return make

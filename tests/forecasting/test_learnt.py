@@ -1,14 +1,25 @@
 """The crossing model: what it reads, what it learns from, and what it may never do."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.optimize import minimize
 
 from features.grid import Grid
 from forecasting.learnt import learning
+from forecasting.learnt.calibration import (
+    KIND_RESTRAINT,
+    RESTRAINT,
+    SLOPE_RESTRAINT,
+    Kinds,
+    calibrate,
+    tempered,
+    unknown,
+)
 from forecasting.learnt.learning import learn_fleet, learn_prior
 from forecasting.learnt.lessons import EVERY_DAYS, Lessons, lessons, origins, outcomes, together
 from forecasting.learnt.model import NO_PRIOR, CrossingModel, PriorError, Trees, dump, parse, unlearnt
@@ -37,7 +48,8 @@ def grid_of(values: np.ndarray, as_of: datetime = AS_OF) -> Grid:
 def taught(rng: np.random.Generator, values: np.ndarray | None = None) -> Lessons:
     grid = grid_of(fleet(rng) if values is None else values)
     rising = np.zeros(len(grid.series_id), dtype=bool)
-    return together(lessons(grid, rising, at, 30) for at in origins(AS_OF, 45))
+    metric = np.where(np.arange(len(rising)) % 2, "cpu", "disk")
+    return together(lessons(grid, rising, at, 30, metric=metric) for at in origins(AS_OF, 45))
 
 
 @pytest.fixture
@@ -104,7 +116,7 @@ def test_strange_pasts_give_numbers_or_nothing(kind):
     past = look(values, 3)
     found = predictors(past, np.zeros(3, int), np.array([1.0, np.inf, -1e300]))
     assert not np.isinf(found).any()
-    p = unlearnt(NO_PRIOR).probabilities(found)
+    p = unlearnt(NO_PRIOR).probabilities(found, unknown(len(found)))
     assert ((p > 0) & (p < 1)).all()
 
 
@@ -145,7 +157,7 @@ def test_a_lesson_knows_nothing_of_its_origin_s_future(rng):
     altered = values.copy()
     altered[:, column:] = rng.normal(500, 99, altered[:, column:].shape)
     rising = np.zeros(len(values), dtype=bool)
-    one, two = (lessons(grid_of(v), rising, at, 30, shaped=True) for v in (values, altered))
+    one, two = (lessons(grid_of(v), rising, at, 30, metric=np.full(len(v), "m")) for v in (values, altered))
     assert one.predictors.tobytes() == two.predictors.tobytes()
     assert one.shape.tolist() == two.shape.tolist()
     assert not np.array_equal(one.crossed, two.crossed)
@@ -183,7 +195,8 @@ def test_a_higher_limit_is_never_more_probable(trees_of_a_session, seed):
     past = look(fleet(rng, 4, 30), 3)
     row = np.repeat(np.arange(4), 8)
     headroom = np.tile(np.sort(rng.uniform(-1, 5, 8)), 4)
-    p = trees_of_a_session.probabilities(predictors(past, row, past.level[row] + headroom * past.spread[row]))
+    asked = predictors(past, row, past.level[row] + headroom * past.spread[row])
+    p = trees_of_a_session.probabilities(asked, Kinds(np.full(32, "noisy"), np.full(32, "disk")))
     assert (np.diff(p.reshape(4, 8, 3), axis=1) <= 1e-12).all()
     assert (np.diff(p, axis=1) >= 0).all()
 
@@ -208,27 +221,29 @@ def test_learning_twice_gives_the_same_model(rng, monkeypatch):
     assert priors[0].name == priors[1].name
     one, two = (learn_fleet(prior, known) for prior in priors)
     assert one.own == two.own
-    assert one.probabilities(known.predictors).tobytes() == two.probabilities(known.predictors).tobytes()
+    assert (
+        one.probabilities(known.predictors, known.kinds).tobytes()
+        == two.probabilities(known.predictors, known.kinds).tobytes()
+    )
 
 
 def test_without_a_past_the_prior_answers(rng):
     known = taught(rng)
     prior = learn_prior(known, np.ones(len(known)), "a test", trees=5)
     young = learn_fleet(prior, known.take(np.zeros(0, dtype=int)))
-    assert young.probabilities(known.predictors).tobytes() == unlearnt(prior).probabilities(known.predictors).tobytes()
+    one, two = (model.probabilities(known.predictors, known.kinds) for model in (young, unlearnt(prior)))
+    assert one.tobytes() == two.tobytes()
 
 
 def test_a_fleet_s_own_past_corrects_a_prior_that_is_too_sure(rng):
-    known = taught(rng)
-    always = Lessons(known.predictors, np.ones_like(known.crossed), known.origin, known.series_id, known.shape)
+    known = taught(rng, fleet(rng, 60))
     half = np.where(rng.random(known.crossed.shape) < 0.5, 1.0, 0.0).astype(np.float32)
-    mixed = Lessons(known.predictors, np.where(np.arange(len(known))[:, None] % 20 == 0, 0, always.crossed),
-                    known.origin, known.series_id, known.shape)  # fmt: skip
-    prior = learn_prior(mixed, np.ones(len(known)), "nearly always", trees=20)
-    truth = Lessons(known.predictors, half, known.origin, known.series_id, known.shape)
-    before = unlearnt(prior).probabilities(known.predictors)[:, -1].mean()
-    after = learn_fleet(prior, truth).probabilities(known.predictors)[:, -1].mean()
-    assert before > 0.9
+    nearly = np.where(np.arange(len(known))[:, None] % 20 == 0, 0, np.ones_like(known.crossed))
+    prior = learn_prior(replace(known, crossed=nearly), np.ones(len(known)), "nearly always", trees=20)
+    truth = replace(known, crossed=half)
+    before = unlearnt(prior).probabilities(known.predictors, known.kinds)[:, -1].mean()
+    after = learn_fleet(prior, truth).probabilities(known.predictors, known.kinds)[:, -1].mean()
+    assert before > 0.8
     assert abs(after - 0.5) < abs(before - 0.5) / 2
 
 
@@ -257,7 +272,7 @@ def test_the_examination_does_not_learn_from_what_it_asks(rng):
     turned = known.crossed.copy()
     turned[newest] = 1 - turned[newest]
     one = examine(NO_PRIOR, known, AS_OF)
-    two = examine(NO_PRIOR, Lessons(known.predictors, turned, known.origin, known.series_id, known.shape), AS_OF)
+    two = examine(NO_PRIOR, replace(known, crossed=turned), AS_OF)
     assert one["mean_p"].equals(two["mean_p"])
     assert not one["brier"].equals(two["brier"])
     whole = one.filter(shape="all", horizon_h=168).row(0, named=True)
@@ -266,9 +281,68 @@ def test_the_examination_does_not_learn_from_what_it_asks(rng):
     assert examine(NO_PRIOR, known.take(np.zeros(0, dtype=int)), AS_OF).is_empty()
 
 
-def test_the_timetable_examines_the_newest_origins():
-    settled, examined = timetable(AS_OF, ForecastingOptions())
-    assert set(examined) <= set(settled)
-    assert examined[-1] == settled[-1]
-    assert settled[-1] - examined[0] < EXAMINED_DAYS * 24
-    assert timetable(AS_OF, ForecastingOptions(learning_days=0)) == ((), ())
+def test_the_timetable_holds_settled_origins_alone():
+    settled = timetable(AS_OF, ForecastingOptions())
+    assert max(settled) + SETTLING_H <= int(np.datetime64(AS_OF, "h").astype(int))
+    assert timetable(AS_OF, ForecastingOptions(learning_days=0)) == ()
+
+
+# ------------------------------------------------------------------------------------------------- calibration
+
+
+def test_a_prior_is_less_believed_about_shapes_that_do_not_climb():
+    logits = np.array([[2.0, 2.0, 2.0], [2.0, 2.0, 2.0], [-6.0, -6.0, -6.0]])
+    kinds = Kinds(np.array(["trend", "noisy", "noisy"]), np.full(3, ""))
+    climbs, noisy, never = tempered(logits, kinds)[:, 0]
+    assert climbs == 2.0
+    assert never < -5 and -6 < never  # a little nearer to what is usual, from either side
+    assert 0.5 < noisy < 2.0
+
+
+def questions(rng: np.random.Generator, count: int) -> tuple[np.ndarray, Kinds]:
+    """Logits, and kinds that have nothing to do with them."""
+    kinds = Kinds(rng.choice(["step", "noisy"], count), rng.choice(["cpu", "disk", "net"], count))
+    return rng.normal(-1, 2, count), kinds
+
+
+def drawn(rng: np.random.Generator, logit: np.ndarray) -> np.ndarray:
+    return (rng.random(len(logit)) < 1 / (1 + np.exp(-logit))).astype(np.float32)
+
+
+def test_calibration_finds_what_a_shape_and_a_metric_add(rng):
+    logit, kinds = questions(rng, 40_000)
+    truth = -0.4 + 0.7 * logit + np.where(kinds.shape == "step", -0.8, 0.3) + np.where(kinds.metric == "net", -0.6, 0.2)
+    found = calibrate(logit, drawn(rng, truth), np.ones(len(logit)), kinds)
+    assert found.slope == pytest.approx(0.7, abs=0.05)
+    np.testing.assert_allclose(found.calibrated(logit, kinds), truth, atol=0.2)
+
+
+def test_calibration_agrees_with_scipy_on_its_own_objective(rng):
+    logit, kinds = questions(rng, 400)
+    y, w = drawn(rng, 0.5 * logit), rng.uniform(0.1, 1, 400)
+    shapes, metrics = sorted(set(kinds.shape)), sorted(set(kinds.metric))
+    design = np.stack([np.ones(400), logit, *(kinds.shape == one for one in shapes),
+                       *(kinds.metric == one for one in metrics)], axis=1).astype(float)  # fmt: skip
+    believed = np.array([0, 1, *np.zeros(design.shape[1] - 2)])
+    restraint = np.array([RESTRAINT, SLOPE_RESTRAINT, *np.full(design.shape[1] - 2, KIND_RESTRAINT)])
+
+    def cost(beta: np.ndarray) -> float:
+        z = design @ beta
+        return float((w * (np.logaddexp(0, z) - y * z)).sum() + (restraint * np.square(beta - believed)).sum() / 2)
+
+    best = minimize(cost, believed, method="BFGS").x
+    found = calibrate(logit, y, w, kinds)
+    np.testing.assert_allclose(found.calibrated(logit, kinds), design @ best, atol=2e-3)
+
+
+def test_a_kind_never_seen_is_treated_as_all_are(rng):
+    logit, kinds = questions(rng, 500)
+    found = calibrate(logit, drawn(rng, logit - 2), np.ones(500), kinds)
+    strange = found.calibrated(logit, Kinds(np.full(500, "zigzag"), np.full(500, "")))
+    np.testing.assert_allclose(strange, found.shift + found.slope * logit)
+
+
+def test_calibration_never_turns_the_order_round(rng):
+    logit, kinds = questions(rng, 3000)
+    found = calibrate(logit, drawn(rng, -2 * logit), np.full(3000, 1.0), kinds)
+    assert found.slope >= 0

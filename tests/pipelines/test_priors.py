@@ -24,7 +24,10 @@ def prior() -> Prior:
     crossed = (known[:, :3] + rng.normal(size=(600, 3)) > 0).astype(np.float32)
     zeros = np.zeros(600, dtype=np.int64)
     return learn_prior(
-        Lessons(known, crossed, zeros, zeros.astype(np.uint64), zeros.astype(str)), np.ones(600), "a test", 3
+        Lessons(known, crossed, zeros, zeros.astype(np.uint64), zeros.astype(str), zeros.astype(str)),
+        np.ones(600),
+        "a test",
+        3,
     )
 
 
