@@ -49,6 +49,7 @@ SHARES: dict[Archetype, float] = {
     creeps.staircase: 0.5,
     creeps.trend_under_rhythm: 0.6,
     creeps.awakening: 0.6,
+    creeps.runaway: 1.2,
 }
 ARCHETYPES = {archetype.__name__: archetype for archetype in SHARES}
 CHANCES = np.array(list(SHARES.values())) / sum(SHARES.values())

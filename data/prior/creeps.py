@@ -184,6 +184,25 @@ def awakening(rng: np.random.Generator, hours: int) -> np.ndarray:
     return quiet + np.concatenate([np.zeros(begin), grown - grown[0]])
 
 
+def runaway(rng: np.random.Generator, hours: int) -> np.ndarray:
+    """Calm, until something leaks or piles up: steadily, from one hour to the next, until there is no room left.
+
+    There it is killed and begins anew, or it stays full until it is found.
+    """
+    values = memory(rng, hours, between(rng, 1, 48), between(rng, 0.002, 0.08))
+    usual, fills = between(rng, 60, 2500), between(rng, 15, 600)
+    begin = int(rng.exponential(usual))
+    again = rng.random() < 0.3  # what is killed leaks from the start
+    while begin < hours:
+        length = max(6, int(fills * between(rng, 0.7, 1.4)))
+        grown = np.cumsum(_written(rng, length))
+        full = 0 if again else int(between(rng, 2, 300))
+        climb = np.concatenate([np.maximum(grown / (grown[-1] or 1.0), 0.0), np.ones(full)])[: hours - begin]
+        values[begin : begin + len(climb)] += climb
+        begin += length + full + (1 if again else int(rng.exponential(usual)) + 1)
+    return values
+
+
 def _written(rng: np.random.Generator, hours: int) -> np.ndarray:
     """What an hour adds: from rare large files to a steady trickle, with load; two in five partly deleted again."""
     grain = between(rng, 0.05, 20)
