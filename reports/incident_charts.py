@@ -2,39 +2,30 @@
 
 Belongs here: what is drawn and how. Not here: the numbers (``reports.incident_trends``) or the page around them.
 
-The SVG takes its colours from the page (light, dark, print), and is drawn once for a desk and once for a phone, since
-letters scaled down are not letters any more. Equal numbers give equal bytes.
+Equal numbers give equal bytes.
 """
 
 from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import matplotlib as mpl
 import numpy as np
 import polars as pl
 from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullLocator
 
 from features.units import format_duration
+from reports import svg
 from reports.incident_trends import IncidentTrends
+from reports.svg import BLUE, DESK, DPI, GREEN, INK, LINE, ORANGE, PHONE, SKY, SOFT, Picture
 from reports.text import MONTHS
 
-# Okabe and Ito's palette, as in templates/base.html.j2, where the names on the right live.
-INK, SOFT, LINE = "#1b2330", "#5b6675", "#dde2e9"
-BLUE, SKY, ORANGE, GREEN = "#0072b2", "#56b4e9", "#b36b00", "#00795a"
-ON_THE_PAGE = {INK: "ink", SOFT: "soft", LINE: "line", BLUE: "blue", SKY: "sky", ORANGE: "orange", GREEN: "green"}
-
-DPI = 100
-DESK, PHONE = (8.6, 3.2), (3.7, 3.2)  # inches
 MARGINS = {"left": 0.72, "right": 0.45, "top": 0.12, "bottom": 0.45}  # inches
 MINUTE, HOUR, DAY = 60, 3600, 86400
 COARSE = (1, 10, MINUTE, 10 * MINUTE, HOUR, 6 * HOUR, DAY, 7 * DAY, 30 * DAY, 180 * DAY, 730 * DAY)
@@ -44,15 +35,6 @@ FINE = (
     *(count * HOUR for count in (1, 2, 6, 12)),
     *(count * DAY for count in (1, 2, 4, 7, 14, 30, 90, 180, 365, 730)),
 )
-
-
-class Picture(NamedTuple):
-    """A drawing for the page: at both widths, and what it shows for those who cannot see it."""
-
-    title: str
-    caption: str
-    desk: Markup
-    phone: Markup
 
 
 @dataclass(frozen=True)
@@ -250,15 +232,8 @@ def _label_months(axes: Axes, names: list[str], at_most: int) -> None:
     axes.set_xlim(-0.7, len(names) - 0.3)
 
 
-def _style(salt: str) -> AbstractContextManager[None]:
-    return mpl.rc_context({
-        "font.family": "sans-serif", "font.sans-serif": ["DejaVu Sans"], "font.size": 9,
-        "svg.fonttype": "none", "svg.hashsalt": salt,
-    })  # fmt: skip
-
-
 def _png(subject: _Subject, months: _Months) -> bytes:
-    with _style("png"):
+    with svg.style("png"):
         figure = _figure(subject, months, DESK, subject.title)
         figure.patch.set_facecolor("white")
         out = io.BytesIO()
@@ -267,12 +242,5 @@ def _png(subject: _Subject, months: _Months) -> bytes:
 
 
 def _svg(subject: _Subject, months: _Months, size: tuple[float, float], name: str) -> Markup:
-    # The ids within a drawing come from the salt: two drawings of one page must not share any, else what is hidden on
-    # a phone takes its clip paths away from what is shown.
-    with _style(f"{name} {size}"):
-        figure, out = _figure(subject, months, size, None), io.StringIO()
-        FigureCanvasSVG(figure).print_svg(out, metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
-    drawing = out.getvalue()
-    for colour, role in ON_THE_PAGE.items():
-        drawing = drawing.replace(colour, f"var(--{role})")
-    return Markup(drawing[drawing.index("<svg") :])  # noqa: S704 - made here, of numbers and month names
+    with svg.style(f"{name} {size}"):
+        return svg.to_svg(_figure(subject, months, size, None))
