@@ -96,6 +96,15 @@ def summarise(
     }
 
 
+def settled(figures: Mapping[str, Any]) -> int:
+    """Of how many tickets it is known whether they came true, were averted or were false alarms.
+
+    Args:
+        figures: the summary, one of its baselines or a row of its `by`.
+    """
+    return sum(figures["outcomes"][name] for name in SETTLED)
+
+
 def breakdown(tickets: pl.DataFrame, part: str) -> list[dict[str, Any]]:
     """Outcomes, precision and lead time for every value of one column, the most frequent first; no value is null."""
     rows = []
@@ -151,12 +160,12 @@ def _figures(tickets: pl.DataFrame, misses: pl.DataFrame, *, nights: int, series
 
 
 def _precision(outcomes: Mapping[str, int]) -> dict[str, Any]:
-    settled = sum(outcomes[name] for name in SETTLED)
+    known = sum(outcomes[name] for name in SETTLED)
     kept = outcomes[CAME_TRUE] + outcomes[AVERTED]
     return {
-        "precision": _ratio(kept, settled),
-        "precision_interval": _share_interval(kept, settled),
-        "precision_strict": _ratio(outcomes[CAME_TRUE], settled),
+        "precision": _ratio(kept, known),
+        "precision_interval": _share_interval(kept, known),
+        "precision_strict": _ratio(outcomes[CAME_TRUE], known),
     }
 
 
