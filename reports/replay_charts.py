@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from itertools import cycle
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import polars as pl
+from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
@@ -35,7 +37,7 @@ from reports.replay_summary import (
 from reports.svg import BLUE, DPI, GREEN, INK, LINE, ORANGE, PURPLE, RED, SKY, SOFT, Picture
 from reports.text import MONTHS, to_zone
 
-WIDE, HALF, PHONE = (8.6, 3.3), (4.2, 3.3), (3.7, 3.3)  # inches
+WIDE, HALF, PHONE, TALL_PHONE = (8.6, 3.3), (4.2, 3.3), (3.7, 3.3), (3.7, 4.1)  # inches
 MOST_BARS = {WIDE: 130, PHONE: 65}  # nights one by one, else by the week
 LOG_TICKS = [digit * 10.0**power for power in range(-3, 6) for digit in (1, 2, 5)]
 MARKERS = ("^", "s", "D", "v", "P", "X")  # of baselines
@@ -67,7 +69,9 @@ def pictures(
         zone: of the dates on the axis.
     """
     found = {}
-    if any(each["precision"] is not None for each in (summary, *summary["baselines"].values())):
+    shares = [each["precision"] for each in (summary, *summary["baselines"].values())]
+    shares += [] if sweep is None else sweep["precision"].to_list()
+    if any(share is not None for share in shares):
         found["policies"] = _picture(
             "policies",
             "Precision against tickets a week",
@@ -76,6 +80,7 @@ def pictures(
             "too few to say.",
             lambda figure, size: _draw_policies(figure, size, summary, sweep),
             WIDE,
+            TALL_PHONE,
         )
     if nights.height:
         found["timeline"] = _picture(
@@ -106,11 +111,11 @@ def pictures(
     return found
 
 
-def _picture(name: str, title: str, caption: str, draw: Draw, desk: Size) -> Picture:
-    return Picture(title, caption, *(_svg(draw, size, name) for size in (desk, PHONE)))
+def _picture(name: str, title: str, caption: str, draw: Draw, desk: Size, phone: Size = PHONE) -> Picture:  # noqa: PLR0917
+    return Picture(title, caption, _svg(draw, desk, name), _svg(draw, phone, name))
 
 
-def _svg(draw: Draw, size: Size, name: str) -> Any:
+def _svg(draw: Draw, size: Size, name: str) -> Markup:
     with svg.style(f"replay {name} {size}"):
         figure = Figure(figsize=size, dpi=DPI)
         figure.patch.set_alpha(0)
@@ -122,10 +127,10 @@ def _svg(draw: Draw, size: Size, name: str) -> Any:
 
 
 def _draw_policies(figure: Figure, size: Size, summary: Mapping[str, Any], sweep: pl.DataFrame | None) -> None:
-    (axes,) = _panels(figure, size, (1,), left=0.62, top=0.62 if size == WIDE else 1.0, bottom=0.48)
+    (axes,) = _panels(figure, size, (1,), left=0.62, top=0.62 if size == WIDE else 1.35, bottom=0.48)
     rivals = [
         (figures, {"marker": marker, "color": ORANGE, "markersize": 7.5, "label": baseline_in_words(name)})
-        for marker, (name, figures) in zip(MARKERS, summary["baselines"].items(), strict=False)
+        for marker, (name, figures) in zip(cycle(MARKERS), summary["baselines"].items(), strict=False)
     ]
     ours = (summary, {"marker": "o", "color": GREEN, "markersize": 10, "label": "Forewarn, the chosen policy"})
     shown = [] if sweep is None else _draw_sweep(axes, sweep, summary["nights"])
@@ -156,6 +161,7 @@ def _draw_policies(figure: Figure, size: Size, summary: Mapping[str, Any], sweep
 def _draw_sweep(axes: Axes, sweep: pl.DataFrame, nights: int) -> list[float]:
     """The policies tried and the line of those worth choosing from; returns the tickets a week that were drawn."""
     tried = sweep.filter(pl.col("precision").is_not_null(), pl.col("tickets_per_week") > 0)
+    tried = tried.sort("tickets_per_week", "precision", "recall", nulls_last=True)
     is_few = pl.col("tickets_per_week") * nights / 7 < ENOUGH - 0.5
     for some, face, label in (
         (tried.filter(~is_few), SKY, "policies tried"),
@@ -227,7 +233,7 @@ def _bounds(nights: pl.DataFrame) -> tuple[datetime, datetime]:
 
 
 def _label_dates(axes: Axes, first: datetime, span: int, zone: ZoneInfo, at_most: int) -> None:
-    every = next(n for n in (1, 2, 7, 14, 28, 91, 182, 364, 10**6) if span / n <= at_most)
+    every = next(n for n in (1, 2, 7, 14, 28, 56, 91, 182, 364, 10**6) if span / n <= at_most)
     nth = range(0, span, every)
     local = [to_zone(first + timedelta(days=n), zone) for n in nth]
     axes.set_xticks(list(nth), [f"{moment.day} {MONTHS[moment.month - 1]}" for moment in local])
