@@ -82,7 +82,7 @@ def pictures(
             WIDE,
             TALL_PHONE,
         )
-    if nights.height:
+    if nights.height and (tickets.height or misses.height):
         found["timeline"] = _picture(
             "timeline",
             "Night by night",
