@@ -67,7 +67,7 @@ def misses(
     Args:
         crossings: the columns of ``forecasting.settlement.CROSSINGS``, of the time to be looked at; those that are no
             news are nobody's miss, and left out.
-        tickets: series_id, signal, direction, opened_at, horizon_h, closed_at, close_reason.
+        tickets: series_id, signal, limit_name, direction, opened_at, horizon_h, closed_at, close_reason.
         risks: the columns of forecasting.risks, of the nights within the policy's horizon before the crossings, and of
             the `hold_nights` before these.
         series: series_id, entity, metric; all that are named by the others.
@@ -79,7 +79,7 @@ def misses(
     whose = series.select("series_id", "entity", "metric")
     came = crossings.filter("news").join(whose, on="series_id").with_row_index("miss")
     subjects = tickets.join(whose.select("series_id", "entity"), on="series_id", suffix="_of_series").select(
-        *SUBJECT, "opened_at", "horizon_h", "closed_at", "close_reason"
+        *SUBJECT, "opened_at", "horizon_h", "closed_at", "close_reason", promised="limit_name"
     )
     told = came.select("miss", *SUBJECT, "crossed_at", "confirmed_at").join(subjects, on=SUBJECT)
     told = told.filter(pl.col("opened_at") <= pl.col("confirmed_at"))
@@ -121,6 +121,8 @@ def _nights(
 ) -> pl.DataFrame:
     """The nights within the horizon before each missed crossing, as they looked at its cause.
 
+    Left out are nights on which a ticket of that very cause was open: it came true by an earlier crossing.
+
     Returns:
         miss, as_of, near, state, p, limit_value, abstained (the reason).
     """
@@ -134,9 +136,10 @@ def _nights(
         pl.col("opened_at") <= pl.col("as_of"),
         pl.col("closed_at").is_null() | (pl.col("closed_at") > pl.col("as_of")),
     )
-    taken = another.select("miss", "as_of", taken=pl.lit(value=True)).unique()
+    same = pl.col("promised") == pl.col("limit_name")
+    taken = another.group_by("miss", "as_of").agg(taken=pl.lit(value=True), own=same.any())
     known = asked.join(opened, on="as_of", how="left").join(taken, on=["miss", "as_of"], how="left")
-    return known.with_columns(near=_nearness(policy))
+    return known.filter(~pl.col("own").fill_null(value=False)).with_columns(near=_nearness(policy))
 
 
 def _led(missed: pl.DataFrame, risks: pl.DataFrame, whose: pl.DataFrame, policy: TicketPolicy) -> pl.DataFrame:

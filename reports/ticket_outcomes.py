@@ -68,6 +68,7 @@ OUTCOMES = {
 }
 
 DAY = 24
+CHUNK = 256  # series at once
 HOUR = 3_600_000_000  # microseconds
 LEVEL_H = 24  # hours whose median is the level, before the opening and after a reset
 HISTORY_H = 90 * DAY  # before the window's end, in which resets are looked for
@@ -128,10 +129,11 @@ def outcomes(
     if tickets.is_empty():
         return pl.DataFrame(schema=OUTCOMES)
     windows = _windows(tickets, limits, grid.as_of).sort(_KEY)
-    course = pl.concat([windows.select(_KEY), _courses(windows, grid)], how="horizontal")
     evidence = windows
-    for more in (course, _came(windows, crossings), _moved(windows, limits), _worked(windows, worked)):
+    for more in (_came(windows, crossings), _moved(windows, limits), _worked(windows, worked)):
         evidence = evidence.join(more, on=_KEY, how="left", maintain_order="left")
+    chunks = [_courses(chunk, grid) for chunk in evidence.iter_slices(CHUNK)]
+    evidence = evidence.hstack(pl.concat(chunks))
     one = evidence.group_by("ticket_id", maintain_order=True).agg(
         pl.col("opened_at", "ends_at", "closed_at", "close_reason", "window_h").first(),
         pl.col("settled_at").max().alias("settles_at"),
@@ -203,7 +205,7 @@ def _moved(windows: pl.DataFrame, limits: pl.DataFrame) -> pl.DataFrame:
 
 def _worked(windows: pl.DataFrame, worked: pl.DataFrame | None) -> pl.DataFrame:
     """ticket_id, series_id, worked_at: when it was first worked within the window."""
-    given = pl.DataFrame(schema=WORKED) if worked is None else worked.select(WORKED)
+    given = pl.DataFrame(schema=WORKED) if worked is None else worked.select(list(WORKED))
     within = (pl.col("worked_at") >= pl.col("opened_at")) & (pl.col("worked_at") < pl.col("acts_until"))
     return windows.join(given, on="ticket_id").filter(within).group_by(_KEY).agg(pl.col("worked_at").min())
 
@@ -216,7 +218,7 @@ def _courses(windows: pl.DataFrame, grid: Grid) -> pl.DataFrame:
 
     Returns:
         One row for each window: observed_h; reached_at, the first crossing of the very value that the ticket named;
-        reset_at and habit_at, the first reset from outside and the first by habit.
+        reset_at and habit_at, the first reset from outside and the first by habit, looked for where they may decide.
     """
     values, last = _aligned(windows, grid)
     width = values.shape[1]
@@ -226,7 +228,10 @@ def _courses(windows: pl.DataFrame, grid: Grid) -> pl.DataFrame:
     seen, column = ~np.isnan(values), np.arange(width)
     inside = (column >= opened[:, None]) & (column < ends[:, None])
     reached = _reached(windows, values, opened, ends)
-    outside, habit = _resets(values, opened, acts, windows["window_h"].to_numpy())
+    may_decide = windows.select(pl.col("crossed_at").is_null() & (pl.col("settled_at") <= grid.as_of)).to_series()
+    ask = np.flatnonzero(may_decide.to_numpy() & (reached < 0))
+    outside, habit = np.full(len(values), -1), np.full(len(values), -1)
+    outside[ask], habit[ask] = _resets(values[ask], opened[ask], acts[ask], windows["window_h"].to_numpy()[ask])
     when = {"reached_at": reached, "reset_at": outside, "habit_at": habit}
     times = {
         name: np.where(at >= 0, last - (width - at) * np.timedelta64(1, "h"), np.datetime64("NaT", "us"))
