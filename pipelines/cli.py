@@ -67,6 +67,28 @@ def score(metrics: Annotated[list[Path], typer.Argument(help="Parquet: source, e
 
 
 @app.command()
+def replay(
+    *,
+    out: Annotated[Path, typer.Option(help="Folder for tickets.parquet, nights.parquet, summary.json, replay.html.")],
+    first: Annotated[str, typer.Option("--from", help="The first night, YYYY-MM-DD.")],
+    last: Annotated[str, typer.Option("--to", help="The last night, YYYY-MM-DD.")],
+    config: Config = None,
+    sweep: Annotated[bool, typer.Option("--sweep", help="Try other thresholds and horizons as well.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Without Prophet's contest, which costs most.")] = False,
+) -> None:
+    """Play past nights again: which tickets they would have opened, and what came of them."""
+    settings = load(config)
+    nights = night_of(first, settings), night_of(last, settings)
+    from pipelines.replay import run as replaying  # noqa: PLC0415
+
+    found = replaying.run(
+        replaying.quicker(settings) if quick else settings, *nights, out, sweep=sweep, console=console
+    )
+    for line in replaying.told(found, out):
+        console.print(line, markup=False, soft_wrap=True)
+
+
+@app.command()
 def check(config: Config = None) -> None:
     """Say whether everything is reachable and sensible, one line a finding."""
     settings: Settings = load(config)

@@ -7,7 +7,7 @@ own colours in the light and in the dark. Only numbers enter the markup, so ther
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from markupsafe import Markup
@@ -22,6 +22,7 @@ STYLE = Markup("""
 .spark .fan { fill: var(--blue); fill-opacity: .25; }
 .spark .mid { fill: none; stroke: var(--blue); stroke-width: 1.3; stroke-dasharray: 3 1.5; }
 .spark .limit { stroke: var(--red); stroke-width: 1.3; }
+.spark .came { fill: none; stroke: var(--ink); stroke-width: 1.2; stroke-opacity: .55; stroke-linejoin: round; }
 .spark .now { stroke: var(--soft); stroke-width: .8; stroke-opacity: .6; }
 """)
 
@@ -33,6 +34,7 @@ class Spark:
     measured: hourly values before the night's cut, oldest first, NaN where none was observed.
     low, middle, high: hourly quantiles from the cut on; may be empty.
     limit: drawn as a line; None where there is none.
+    came: hourly values from the cut on, where the cut lies in the past; may be empty.
     """
 
     measured: np.ndarray
@@ -40,12 +42,13 @@ class Spark:
     middle: Sequence[float] | np.ndarray = ()
     high: Sequence[float] | np.ndarray = ()
     limit: float | None = None
+    came: np.ndarray = field(default_factory=lambda: np.empty(0))
 
 
 def sparkline(spark: Spark) -> Markup:
     """The plot as an ``svg`` element; hidden from screen readers, since the row's words say the same."""
     before, after = len(spark.measured), len(spark.middle)
-    span = max(before + after - 1, 1)
+    span = max(before + max(after, len(spark.came)) - 1, 1)
     low, high = _range(spark)
 
     def x(hour: float) -> float:
@@ -64,6 +67,7 @@ def sparkline(spark: Spark) -> Markup:
         middle = [f"{x(before + h):.1f},{y(spark.middle[h]):.1f}" for h in hours]
         parts.append(f'<polygon class="fan" points="{" ".join(upper + lower)}"/>')
         parts.append(f'<polyline class="mid" points="{" ".join(middle)}"/>')
+    if after or len(spark.came):
         parts.append(f'<line class="now" x1="{x(before):.1f}" x2="{x(before):.1f}" y1="0" y2="{HEIGHT}"/>')
     if spark.limit is not None:
         at = f"{y(spark.limit):.1f}"
@@ -71,13 +75,17 @@ def sparkline(spark: Spark) -> Markup:
     for stretch in _stretches(spark.measured):
         points = " ".join(f"{x(hour):.1f},{y(value):.1f}" for hour, value in stretch)
         parts.append(f'<polyline class="seen" points="{points}"/>')
+    for stretch in _stretches(spark.came):
+        points = " ".join(f"{x(before + hour):.1f},{y(value):.1f}" for hour, value in stretch)
+        parts.append(f'<polyline class="came" points="{points}"/>')
     drawing = "".join(parts)
     return Markup(f'<svg class="spark" viewBox="0 0 {WIDTH} {HEIGHT}" aria-hidden="true">{drawing}</svg>')  # noqa: S704
 
 
 def _range(spark: Spark) -> tuple[float, float]:
     """From lowest to highest of what was measured and the limit; of the forecast as much as leaves these readable."""
-    core = spark.measured[np.isfinite(spark.measured)].astype(float).tolist()
+    known = np.concatenate([spark.measured, spark.came])
+    core = known[np.isfinite(known)].astype(float).tolist()
     core += [] if spark.limit is None else [spark.limit]
     if not core:
         return 0.0, 1.0

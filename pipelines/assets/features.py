@@ -3,12 +3,10 @@
 import dagster as dg
 
 from features.incidents import as_of_view, durations
-from features.signals import match
-from forecasting.limits import hours_needed
 from forecasting.school import teachers
-from pipelines import checks, history
+from pipelines import checks, history, steps
 from pipelines.assets import metadata
-from pipelines.site import Night, Site
+from pipelines.site import Site
 
 HOURLY = ["features", "hourly"]
 HISTORY = ["features", "history"]
@@ -46,25 +44,17 @@ def hourly(context: dg.AssetExecutionContext, site: dg.ResourceParam[Site]) -> d
 )
 def gathered_history(context: dg.AssetExecutionContext, site: dg.ResourceParam[Site]) -> dg.MaterializeResult:
     night = site.night(context)
-    signals = night.settings.signals.all
     with night.progress.stage("gather history"), night.warehouse.reader() as con:
         series = history.series_of(con)
-        matched = match(series, signals).join(series, on="series_id").sort("series_id")
-        night.frames.write("features.signals", matched)
-        history.gather(con, night.frames, matched["series_id"], night.as_of, history_hours(night))
-        options = night.settings.forecasting
-        teaching = teachers(matched["series_id"], options)
-        further = 24 * (options.history_days + options.learning_days)
-        history.gather(con, night.frames, teaching, night.as_of, further, name=history.TEACHERS)
+        watched = steps.watched_series(night, series)
+        night.frames.write("features.signals", watched)
+        history.gather(con, night.frames, watched["series_id"], night.as_of, steps.history_hours(night))
+        teaching = teachers(watched["series_id"], night.settings.forecasting)
+        history.gather(con, night.frames, teaching, night.as_of, steps.teaching_hours(night), name=history.TEACHERS)
     path = night.frames.path("features.history")
     lineage = {"mean": [("features.hourly", "mean")], "hour": [("features.hourly", "hour")]}
-    told = {"series known": len(series), "series with a signal": len(matched), "series that teach": len(teaching)}
+    told = {"series known": len(series), "series with a signal": len(watched), "series that teach": len(teaching)}
     return dg.MaterializeResult(metadata=metadata.table(path, lineage) | metadata.counts(told))
-
-
-def history_hours(night: Night) -> int:
-    """How far back a night looks."""
-    return max(24 * night.settings.forecasting.history_days, hours_needed(night.settings.signals.all))
 
 
 @dg.asset(

@@ -4,26 +4,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
-import numpy as np
 import polars as pl
 
-from features.grid import Grid
-from forecasting.batch import Batch, metrics
-from forecasting.limits import companion_metrics, resolve
+from forecasting.limits import Limits
 from forecasting.mapper import ProcessPool
-from forecasting.night import Scores, score_fleet
-from forecasting.school import Class, gather, learn, teachers, timetable
-from forecasting.tables import LIMITS as LIMIT_COLUMNS
-from forecasting.tables import MISSING
-from pipelines import checks, history, priors
+from forecasting.night import Scores
+from forecasting.school import gather, learn, teachers, timetable
+from pipelines import checks, history, priors, steps
 from pipelines.assets import metadata
-from pipelines.assets.features import HISTORY, history_hours
+from pipelines.assets.features import HISTORY
 from pipelines.site import Night, Site
 from reports.reliability import draw
 
 LIMITS = ["forecasting", "limits"]
 RISKS = ["forecasting", "risks"]
-TEACHING_BATCH = 250  # series at once: they reach twice as far back as those that are scored
 CHECKED = {
     "forecasting.risks": checks.RISKS,
     "forecasting.models": checks.MODELS,
@@ -40,22 +34,14 @@ CHECKED = {
 )
 def limits(context: dg.AssetExecutionContext, site: dg.ResourceParam[Site]) -> dg.MaterializeResult:
     night = site.night(context)
-    signals = night.settings.signals.all
     watched = night.frames.read("features.signals")
     with night.progress.stage("resolve limits", len(watched)) as advance:
         with night.warehouse.reader() as con:
-            companions = history.latest_levels(con, night.frames, companion_metrics(signals), night.as_of)
-        resolved, missing = [pl.DataFrame(schema=LIMIT_COLUMNS)], [pl.DataFrame(schema=MISSING)]
-        ids = watched["series_id"].to_list()
-        for grid in history.grids(night.frames, ids, night.as_of, history_hours(night)):
-            part = watched.filter(_among(grid))
-            found = resolve(part, part.select("series_id", "signal"), signals, grid, companions)
-            resolved.append(found.resolved)
-            missing.append(found.missing)
-            advance(len(part))
-    path = night.frames.write("forecasting.limits", pl.concat(resolved).sort("series_id", "limit_name"))
-    night.frames.write("forecasting.missing_limits", pl.concat(missing).sort("series_id", "limit_name"))
-    reasons = pl.concat(missing)["reason"].value_counts(sort=True)
+            companions = history.latest_levels(con, night.frames, steps.limit_metrics(night), night.as_of)
+        found = steps.resolve_limits(night, watched, companions, advance)
+    path = night.frames.write("forecasting.limits", found.resolved)
+    night.frames.write("forecasting.missing_limits", found.missing)
+    reasons = found.missing["reason"].value_counts(sort=True)
     return dg.MaterializeResult(metadata=metadata.table(path) | {"without a limit": metadata.rows(reasons)})
 
 
@@ -85,16 +71,11 @@ def scores(context: dg.AssetExecutionContext, site: dg.ResourceParam[Site]) -> I
     pool = ProcessPool(options.workers)
     teaching = teachers(watched["series_id"], options)
     with night.progress.stage("learn from the settled past", len(teaching)) as advance:
-        known = gather(classes(night, watched, teaching), pool, advance)
+        known = gather(steps.classes(night, watched, teaching, timetable(night.as_of, options)), pool, advance)
         learnt = learn(priors.load(options.prior, night.settings.folder), known, night.as_of)
     with night.progress.stage("forecast", len(watched)) as advance:
-        found = score_fleet(
-            batches(night, watched),
-            learnt,
-            options,
-            pool,
-            lambda stage, done: advance(done) if stage == "score" else None,
-        )
+        resolved, missing = (night.frames.read(f"forecasting.{name}") for name in ("limits", "missing_limits"))
+        found = steps.score(night, watched, Limits(resolved, missing), learnt, mapper=pool, advance=advance)
     paths = _write(night, found)
     told = _told(found, watched)
     with night.warehouse.scratch() as con:
@@ -121,34 +102,6 @@ LINEAGE = {
     },
     "forecasting.forecasts": {"q50": [("features.hourly", "mean")]},
 }
-
-
-def batches(night: Night, watched: pl.DataFrame) -> Iterator[Batch]:
-    """The watched series with their limits, as the forecasting room wants them."""
-    resolved, missing = night.frames.read("forecasting.limits"), night.frames.read("forecasting.missing_limits")
-    signals = night.settings.signals.all
-    ids = watched["series_id"].to_list()
-    for grid in history.grids(night.frames, ids, night.as_of, history_hours(night)):
-        ours = _among(grid)
-        yield Batch(grid, watched.filter(ours), resolved.filter(ours), missing.filter(ours), signals)
-
-
-def classes(night: Night, watched: pl.DataFrame, teaching: pl.Series) -> Iterator[Class]:
-    """The series that teach, with the moments at which they do."""
-    options, signals = night.settings.forecasting, night.settings.signals.all
-    origins = timetable(night.as_of, options)
-    down = [signal.name for signal in signals if signal.direction == "down"]
-    falling = watched.filter(pl.col("signal").is_in(down))["series_id"].to_numpy()
-    hours = 24 * (options.history_days + options.learning_days)
-    for grid in history.grids(
-        night.frames, teaching.to_list(), night.as_of, hours, name=history.TEACHERS, batch=TEACHING_BATCH
-    ):
-        falls, metric = np.isin(grid.series_id, falling), metrics(watched, grid.series_id)
-        yield Class(grid, falls, metric, origins, options.history_days)
-
-
-def _among(grid: Grid) -> pl.Expr:
-    return pl.col("series_id").is_in(pl.Series(grid.series_id, dtype=pl.UInt64).implode())
 
 
 def _write(night: Night, found: Scores) -> dict[str, Path]:

@@ -5,7 +5,7 @@ from collections import Counter
 import dagster as dg
 import polars as pl
 
-from pipelines import checks, digests, incident_report, ticketing
+from pipelines import checks, digests, incident_report, steps, ticketing
 from pipelines.assets import metadata
 from pipelines.assets.features import HOURLY, INCIDENT_DURATIONS
 from pipelines.assets.forecasting import LIMITS, RISKS
@@ -17,8 +17,6 @@ from pipelines.publishing.runs import newest_night
 from pipelines.site import Night, Site
 from pipelines.trackers.publish import publish
 from reports.incident_page import charts, summary_markdown
-from reports.ticket_events import fold
-from reports.ticket_policy import decide
 
 TICKET_EVENTS = ["reports", "ticket_events"]
 INCIDENT_TRENDS = ["reports", "incident_trends"]
@@ -45,14 +43,14 @@ def ticket_events(context: dg.AssetExecutionContext, site: dg.ResourceParam[Site
                 params={"first": night.as_of - policy.lookback, "as_of": night.as_of},
             ).pl()
             events = con.sql("FROM reports.ticket_events WHERE as_of < $as_of", params={"as_of": night.as_of}).pl()
-        decided = decide(
+        decided = steps.decide_tickets(
+            night.as_of,
+            policy,
             night.frames.read("forecasting.risks"),
-            series,
             night.frames.read("features.profiles"),
-            earlier,
-            fold(events, before=night.as_of),
-            policy=policy,
-            as_of=night.as_of,
+            series,
+            earlier_risks=earlier,
+            events=events,
         )
         path = night.frames.write("reports.ticket_events", decided)
         with night.warehouse.scratch() as con:

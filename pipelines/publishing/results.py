@@ -54,7 +54,7 @@ def publish_results(
     Returns:
         Later nights that this one made stale: their tickets were folded from what this night said before.
     """
-    _replace_by_key(con, "features.hourly", staged.hourly, ["series_id", "hour"])
+    replace_by_key(con, "features.hourly", staged.hourly, ["series_id", "hour"])
     _publish_limits(con, staged.limits, run.as_of)
     con.execute(
         "DELETE FROM raw.pending_days AS p USING"
@@ -135,7 +135,7 @@ def _purge(con: duckdb.DuckDBPyConnection, as_of: datetime, retention: Retention
     )
 
 
-def _replace_by_key(con: duckdb.DuckDBPyConnection, table: str, frame: Path, key: Sequence[str]) -> None:
+def replace_by_key(con: duckdb.DuckDBPyConnection, table: str, frame: Path, key: Sequence[str]) -> None:
     fresh = parquet([frame])
     same = " AND ".join(f"t.{k} = s.{k}" for k in key)
     con.execute(f"DELETE FROM {table} AS t USING (SELECT {', '.join(key)} FROM {fresh}) AS s WHERE {same}")

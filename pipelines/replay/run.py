@@ -1,0 +1,310 @@
+"""``forewarn replay``: what past nights would have said, which tickets they would have opened, and what came of it.
+
+Belongs here: the order of the steps, what is kept for a second try, and what is written. Not here: any of the steps.
+
+The folder holds what was asked for and, under ``work``, the hours and one folder a night. A night that is there is not
+played again, as long as settings, sources, prior and version are the same; a replay that was killed goes on where it
+was.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from rich.console import Console
+
+from features.grid import Grid, to_grid
+from forecasting.learnt.lessons import LASTS_H
+from forecasting.mapper import ProcessPool
+from forecasting.settlement import crossings, held, settle
+from forecasting.tables import HORIZONS
+from pipelines import priors
+from pipelines.progress import Advance, Bars
+from pipelines.replay import nights as played
+from pipelines.replay.charts import draw_all
+from pipelines.replay.past import Past, gather
+from pipelines.replay.policy import Said, events, rule_policy, tally, tickets
+from pipelines.replay.rules import RULES
+from pipelines.settings import Settings, cut
+from pipelines.site import versions
+from pipelines.sources import inspect
+from pipelines.sources.errors import InputError
+from reports.replay_page import page
+from reports.replay_summary import summarise
+from reports.ticket_misses import misses
+from reports.ticket_outcomes import HISTORY_H, outcomes, promises
+from reports.ticket_policy import TicketPolicy
+
+WORK = "work"
+SETTLES = timedelta(hours=HORIZONS[-1] + LASTS_H)
+SWEEP = {"open_at": (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9), "hold_nights": (1, 2, 3), "horizon_h": (72, 168)}
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """What a replay found. notes: what could not be done, and why, a line each."""
+
+    summary: dict[str, Any]
+    notes: list[str]
+
+
+@dataclass(frozen=True)
+class _Truth:
+    """What really came, on the hours up to the end of the last promise.
+
+    observed: as measured; held: with rare readings carried forward. limits: that any of the nights named.
+    """
+
+    observed: Grid
+    held: Grid
+    limits: pl.DataFrame
+    crossings: pl.DataFrame
+
+
+def run(settings: Settings, first: date, last: date, out: Path, *, sweep: bool = False, console: Console) -> Replayed:
+    """Play the nights from `first` to `last` and write tickets.parquet, nights.parquet, summary.json and replay.html.
+
+    Raises:
+        InputError: the range is empty or holds no data, or a source cannot be used.
+    """
+    if last < first:
+        raise InputError(f"--from {first} lies after --to {last}; swap them")
+    work = out / WORK
+    with Bars(console) as bars:
+        with bars.stage("read the past"):
+            past = _past(settings, last, work)
+        wanted, notes = _range(settings, past, first, last)
+        _play(settings, past, wanted, work, bars)
+        nights = [Said(cut(night, settings.zone), work / "nights" / night.isoformat()) for night in wanted]
+        with bars.stage("settle", 2 + len(RULES)) as advance:
+            found = _Findings.of(settings, past, nights)
+            advance(1)
+            summary = _write(found, out, sweep=sweep, advance=advance)
+    return Replayed(summary, notes + found.notes())
+
+
+def _past(settings: Settings, last: date, work: Path) -> Past:
+    """The hours, read anew only where something changed; with other inputs the nights are other nights too."""
+    key = _key(settings, last)
+    known = work / "key"
+    if not (known.is_file() and known.read_text(encoding="utf-8") == key):
+        shutil.rmtree(work, ignore_errors=True)
+        work.mkdir(parents=True)
+        gather(settings, last, work / "past", until=cut(last, settings.zone) + SETTLES)
+        known.write_text(key, encoding="utf-8")
+    return Past(work / "past")
+
+
+def _key(settings: Settings, last: date) -> str:
+    """Changes with everything that a night's answers depend on; ticket policy is none of it."""
+    files = [file.path for source in settings.sources.metrics for file in inspect(source, settings)]
+    told = {
+        "settings": settings.model_dump(mode="json", exclude={"tickets", "storage", "incidents"}),
+        "versions": {name: one for name, one in versions(settings).items() if name != "settings"},
+        "prior": priors.load(settings.forecasting.prior, settings.folder).name,
+        "files": [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files],
+        "last": last.isoformat(),
+    }
+    return blake2b(json.dumps(told, sort_keys=True).encode(), digest_size=16).hexdigest()
+
+
+def _range(settings: Settings, past: Past, first: date, last: date) -> tuple[list[date], list[str]]:
+    """The nights that have anything to go by, and what is said about the others.
+
+    Raises:
+        InputError: none has.
+    """
+    nights = [first + timedelta(days=day) for day in range((last - first).days + 1)]
+    began, ended = past.first_hour, past.last_hour
+    if began is None or ended is None:
+        raise InputError("the sources hold no sample of a time before --to; correct sources.metrics or the range")
+    with_data = [night for night in nights if began < cut(night, settings.zone) <= ended + timedelta(days=1)]
+    span = f"data reach from {began:%Y-%m-%d} to {ended:%Y-%m-%d}"
+    if not with_data:
+        raise InputError(f"--from {first} --to {last}: no night of it has data; {span}")
+    notes = []
+    if left_out := len(nights) - len(with_data):
+        notes.append(f"{left_out} nights of the range have no data and were left out; {span}")
+    return with_data, notes
+
+
+def _play(settings: Settings, past: Past, wanted: Sequence[date], work: Path, bars: Bars) -> None:
+    folder = work / "nights"
+    folder.mkdir(exist_ok=True)
+    missing = [night for night in wanted if not (folder / night.isoformat()).is_dir()]
+    if not missing:
+        return
+    prior = priors.load(settings.forecasting.prior, settings.folder)
+    with ProcessPool(settings.forecasting.workers).standing() as pool:
+        with bars.stage("learn from the settled past"):
+            known = list(played.lessons(settings, past, missing, pool))
+        with bars.stage("play nights", len(missing)) as advance:
+            tasks = (
+                played.Task(settings, past.folder, night, prior, lessons, folder / night.isoformat())
+                for night, lessons in known
+            )
+            for _ in pool.map(played.play, tasks):
+                advance(1)
+
+
+# ----------------------------------------------------------------------------------------------------- what came of it
+
+
+@dataclass(frozen=True)
+class _Under:
+    """Under one policy: tickets with their outcomes, crossings that none foresaw, and the tickets' events."""
+
+    tickets: pl.DataFrame
+    missed: pl.DataFrame
+    events: pl.DataFrame
+
+
+@dataclass(frozen=True)
+class _Findings:
+    """All that is said of a range of nights, under any policy."""
+
+    settings: Settings
+    past: Past
+    nights: list[Said]
+    truth: _Truth
+    questions: pl.DataFrame  # every risk of every night
+
+    @staticmethod
+    def of(settings: Settings, past: Past, nights: list[Said]) -> _Findings:
+        limits = pl.concat([said.frame("limits") for said in nights])
+        limits = limits.unique(["series_id", "limit_name", "valid_from", "value"], keep="first", maintain_order=True)
+        limits = limits.sort("series_id", "limit_name", "valid_from", maintain_order=True)
+        until = nights[-1].as_of + SETTLES
+        hours = (until - nights[0].as_of) // timedelta(hours=1) + HISTORY_H
+        ids = limits["series_id"].unique().sort().to_list()
+        grid = to_grid(past.hours(ids, until - timedelta(hours=hours), until), until, hours)
+        came = crossings(grid, limits, settings.tickets.policy.quiet_days)
+        truth = _Truth(grid, held(grid), limits, came)
+        return _Findings(settings, past, nights, truth, pl.concat([said.frame("risks") for said in nights]))
+
+    @property
+    def policy(self) -> TicketPolicy:
+        return self.settings.tickets.policy
+
+    def settled(self) -> pl.DataFrame:
+        return settle(self.questions, self.truth.observed, self.truth.limits)
+
+    def under(self, policy: TicketPolicy, rule: str | None = None) -> _Under:
+        """What a policy would have made of the nights, or of what a rule says in their place."""
+        asked = rule_policy(policy) if rule else policy
+        told = events(self.nights, self.past.series, asked, rule)
+        truth = self.truth
+        judged = outcomes(promises(told), truth.crossings, truth.held, truth.limits)
+        since = truth.crossings.filter(pl.col("confirmed_at") >= self.nights[0].as_of)
+        missed = misses(since, promises(told), self.questions, self.past.series, asked)
+        return _Under(tickets(told).join(judged, on="ticket_id", how="left", maintain_order="left"), missed, told)
+
+    def notes(self) -> list[str]:
+        """What a reader should know: a policy that cannot fire, series that went silent."""
+        found = []
+        horizon = self.questions.filter(pl.col("horizon_h") == self.policy.horizon_h, pl.col("state") == "scored")
+        highest = max(horizon["p"].to_list(), default=1.0)
+        if highest < self.policy.open_at:
+            found.append(
+                f"tickets.policy.open_at is {self.policy.open_at:g}, but no night said more than {highest:.2f}: it can"
+                " open nothing here; lower it, or try --sweep"
+            )
+        half = self.nights[len(self.nights) // 2].as_of
+        by_series = horizon.group_by("series_id").agg(
+            pl.col("as_of").min().alias("first"), pl.col("as_of").max().alias("last")
+        )
+        lost = by_series.filter(pl.col("first") < half, pl.col("last") <= half)
+        if len(lost):
+            found.append(f"{len(lost)} series were measured in the first half of the range and not in the second")
+        return found
+
+
+def _write(found: _Findings, out: Path, *, sweep: bool, advance: Advance) -> dict[str, Any]:
+    policy = found.policy
+    ours = found.under(policy)
+    advance(1)
+    baselines: dict[str, tuple[pl.DataFrame, pl.DataFrame]] = {}
+    for rule in RULES:
+        theirs = found.under(policy, rule)
+        baselines[rule] = theirs.tickets, theirs.missed
+        advance(1)
+    nights = tally(found.nights, ours.events, policy.horizon_h)
+    series = found.questions["series_id"].n_unique()
+    summary = summarise(ours.tickets, nights, ours.missed, found.settled(), baselines, series=series, policy=policy)
+    tried = _sweep(found, len(nights)) if sweep else None
+    charts = draw_all(ours.tickets, found.nights, found.past)
+    html = page(summary, ours.tickets, nights, ours.missed, charts, zone=found.settings.zone, sweep=tried)
+    frames = {"tickets": ours.tickets, "nights": nights, "missed": ours.missed} | (
+        {} if tried is None else {"sweep": tried}
+    )
+    for name, frame in frames.items():
+        frame.write_parquet(out / f"{name}.parquet")
+    (out / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    (out / "replay.html").write_text(html, encoding="utf-8")
+    return summary
+
+
+def _sweep(found: _Findings, nights: int) -> pl.DataFrame:
+    """Every policy of `SWEEP`, all else as in the settings: how many tickets, how right, how much of what came."""
+    rows = []
+    for policy in _policies(found.policy):
+        under = found.under(policy)
+        outcome = under.tickets["outcome"]
+        true, averted, wrong = (int((outcome == name).sum()) for name in ("came_true", "averted", "false_alarm"))
+        settled = true + averted + wrong
+        rows.append(
+            {
+                "open_at": policy.open_at,
+                "horizon_h": policy.horizon_h,
+                "hold_nights": policy.hold_nights,
+                "tickets_per_week": 7 * len(under.tickets) / nights,
+                "precision": (true + averted) / settled if settled else None,
+                "recall": true / (true + len(under.missed)) if true + len(under.missed) else None,
+                "chosen": policy == found.policy,
+            }
+        )
+    return pl.DataFrame(rows, schema_overrides={"precision": pl.Float64, "recall": pl.Float64})
+
+
+def _policies(chosen: TicketPolicy) -> Iterator[TicketPolicy]:
+    yield chosen
+    for horizon in SWEEP["horizon_h"]:
+        for hold in SWEEP["hold_nights"]:
+            for at in SWEEP["open_at"]:
+                below = min(chosen.resolve_below, at / 2)
+                tried = chosen.model_copy(
+                    update={"open_at": at, "hold_nights": hold, "horizon_h": horizon, "resolve_below": below}
+                )
+                if tried != chosen:
+                    yield tried
+
+
+def quicker(settings: Settings) -> Settings:
+    """Without Prophet: its paths are a second opinion about a few series, and cost more than all the rest."""
+    return settings.model_copy(update={"forecasting": settings.forecasting.model_copy(update={"prophet_series": 0})})
+
+
+def told(found: Replayed, out: Path) -> list[str]:
+    """What was found, in a few lines."""
+    summary = found.summary
+    lines = [f"{summary['nights']} nights of {summary['series']} series: {summary['tickets']} tickets", *found.notes]
+    rivals = {"Forewarn": summary} | summary["baselines"]
+    for name, one in rivals.items():
+        precision, recall = (_percent(one[key]) for key in ("precision", "recall"))
+        lead = "-" if one["lead_hours_median"] is None else f"{one['lead_hours_median']:.0f} h"
+        lines.append(
+            f"{name:<20} {one['tickets']:>5} tickets, precision {precision}, recall {recall}, median lead {lead}"
+        )
+    return [*lines, str(out / "replay.html")]
+
+
+def _percent(share: float | None) -> str:
+    return "  -" if share is None else f"{100 * share:3.0f} %"
