@@ -131,6 +131,25 @@ CALIBRATION = (
     ),
 )
 
+SETTLED = (
+    Rule(
+        "promises_kept",
+        "P of the nights that settled in the last four weeks lay within 0.10 of the share that came true, on average"
+        " over 200 answers or more.",
+        """
+        SELECT horizon_h, sum(n) AS answers, round(sum(n * abs(p - share)) / sum(n), 3) AS calibration_error
+        FROM (
+            SELECT horizon_h, least(floor(10 * p), 9) AS tenth, avg(p) AS p, avg(came) AS share, count(*) AS n
+            FROM settled_lately
+            GROUP BY ALL
+        )
+        GROUP BY ALL
+        HAVING sum(n) >= 200 AND sum(n * abs(p - share)) / sum(n) > 0.10
+        """,
+        warns=True,
+    ),
+)
+
 MODELS = (
     Rule(
         "band_holds",

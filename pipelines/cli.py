@@ -78,7 +78,7 @@ def replay(
 ) -> None:
     """Play past nights again: which tickets they would have opened, and what came of them."""
     settings = load(config)
-    nights = night_of(first, settings), night_of(last, settings)
+    nights = night_of(first, settings, option="--from"), night_of(last, settings, option="--to")
     from pipelines.replay import run as replaying  # noqa: PLC0415
 
     found = replaying.run(

@@ -323,41 +323,41 @@ def cut(night: date, zone: ZoneInfo) -> datetime:
     return midnight.astimezone(ZoneInfo("UTC")).replace(minute=0, second=0, microsecond=0, tzinfo=None)
 
 
-def night_of(text: str | None, settings: Settings, today: date | None = None) -> date:
-    """The night named by ``--as-of``: a date, or the exact time of its cut; else the settings' own; else today.
+def night_of(text: str | None, settings: Settings, today: date | None = None, option: str = "--as-of") -> date:
+    """The night named by an option: a date, or the exact time of its cut; else the settings' own; else today.
 
     Raises:
         SettingsError: not a date, or a time that is not a night's cut.
     """
     today = today or datetime.now(settings.zone).date()
     if text is None:
-        return _allowed(settings.calendar.as_of or today, settings, today)
+        return _allowed(settings.calendar.as_of or today, settings, today, option)
     try:
-        return _allowed(date.fromisoformat(text), settings, today)
+        return _allowed(date.fromisoformat(text), settings, today, option)
     except ValueError:
         pass
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
-        raise SettingsError(f"--as-of {text!r}: not a date; write it as 2026-05-31") from error
+        raise SettingsError(f"{option} {text!r}: not a date; write it as 2026-05-31") from error
     moment = moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo("UTC"))
     utc = moment.astimezone(ZoneInfo("UTC")).replace(tzinfo=None)
     local = moment.astimezone(settings.zone).date()
     for night in (local, local + timedelta(days=1)):
         if cut(night, settings.zone) == utc:
-            return _allowed(night, settings, today)
+            return _allowed(night, settings, today, option)
     raise SettingsError(
-        f"--as-of {text!r}: a night is cut at midnight in {settings.calendar.time_zone}; name the date alone: {local}"
+        f"{option} {text!r}: a night is cut at midnight in {settings.calendar.time_zone}; name the date alone: {local}"
     )
 
 
-def _allowed(night: date, settings: Settings, today: date) -> date:
+def _allowed(night: date, settings: Settings, today: date, option: str) -> date:
     if night < settings.calendar.first_night:
         raise SettingsError(
-            f"--as-of {night}: lies before calendar.first_night ({settings.calendar.first_night}); move that back"
+            f"{option} {night}: lies before calendar.first_night ({settings.calendar.first_night}); move that back"
         )
     if night > today:
-        raise SettingsError(f"--as-of {night}: lies in the future; the newest night is {today}")
+        raise SettingsError(f"{option} {night}: lies in the future; the newest night is {today}")
     return night
 
 

@@ -30,6 +30,7 @@ def show(console: Console, settings: Settings, night: date, outcome: Outcome) ->
         ("abstained", _plain(counts["abstained"]) or "from none"),
         ("failed", f"{counts['failures']} series, see forecasting.failures" if counts["failures"] else "none"),
         ("tickets", _plain(counts["tickets"])),
+        ("ledger", _plain(counts["ledger"]) or "nothing came due"),
         ("incidents", _plain(counts["incidents"])),
         *((f"not brought: {ticket}", why) for ticket, why in outcome.unreached),
         *((f"warning: {check}", why) for check, why in outcome.warned),

@@ -1,4 +1,4 @@
-"""Group `forecasting`: the limits of every watched series, and the probability that it reaches them."""
+"""Group `forecasting`: the limits of every watched series, the probability that it reaches them, and what came of it."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,14 +10,15 @@ from forecasting.limits import Limits
 from forecasting.mapper import ProcessPool
 from forecasting.night import Scores
 from forecasting.school import gather, learn, teachers, timetable
-from pipelines import checks, history, priors, steps
+from pipelines import checks, history, priors, settling, steps
 from pipelines.assets import metadata
-from pipelines.assets.features import HISTORY
+from pipelines.assets.features import HISTORY, HOURLY
 from pipelines.site import Night, Site
 from reports.reliability import draw
 
 LIMITS = ["forecasting", "limits"]
 RISKS = ["forecasting", "risks"]
+SETTLEMENTS = ["forecasting", "settlements"]
 CHECKED = {
     "forecasting.risks": checks.RISKS,
     "forecasting.models": checks.MODELS,
@@ -91,6 +92,31 @@ def scores(context: dg.AssetExecutionContext, site: dg.ResourceParam[Site]) -> I
         )
 
 
+@dg.asset(
+    key=SETTLEMENTS,
+    group_name="forecasting",
+    kinds={"numpy", "parquet"},
+    deps=[RISKS, LIMITS, HOURLY],
+    check_specs=checks.specs(checks.SETTLED, SETTLEMENTS),
+    description="Whether what earlier nights asked about came: risks whose horizon ended since the night before.",
+)
+def settlements(context: dg.AssetExecutionContext, site: dg.ResourceParam[Site]) -> dg.MaterializeResult:
+    night = site.night(context)
+    watched = night.frames.scan("features.signals").select(pl.len()).collect().item()
+    with night.progress.stage("settle risks", watched) as advance:
+        settled, crossed = settling.settle_risks(night, advance)
+        path = night.frames.write("forecasting.settlements", settled)
+        night.frames.write("forecasting.crossings", crossed)
+        with night.warehouse.reader() as con:
+            lately = night.frames.write("forecasting.settled_lately", settling.settled_lately(con, night, settled))
+        with night.warehouse.scratch() as con:
+            results = checks.run(con, checks.SETTLED, SETTLEMENTS, {"settled_lately": [lately]})
+    came = settled.group_by("as_of", "horizon_h", "outcome").len("risks").sort("as_of", "horizon_h", "outcome")
+    lineage = {"p": [("forecasting.risks", "p")], "crossed_at": [("features.hourly", "mean")]}
+    told = metadata.table(path, lineage) | {"what came": metadata.rows(came, 50)}
+    return dg.MaterializeResult(metadata=told, check_results=results)
+
+
 LINEAGE = {
     "features.profiles": {
         name: [("features.hourly", "mean")] for name in ("shape", "level", "slope_per_day", "resets")
@@ -138,4 +164,4 @@ def _most_probable(risks: pl.DataFrame, watched: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-ASSETS = [limits, scores]
+ASSETS = [limits, scores, settlements]

@@ -1,24 +1,27 @@
 """Group `reports`: tickets by policy, incident trends, the second commit, and everything that people read after it."""
 
 from collections import Counter
+from collections.abc import Iterator
 
 import dagster as dg
 import polars as pl
 
-from pipelines import checks, digests, incident_report, steps, ticketing
+from pipelines import checks, digests, incident_report, settling, steps, ticketing
 from pipelines.assets import metadata
 from pipelines.assets.features import HOURLY, INCIDENT_DURATIONS
-from pipelines.assets.forecasting import LIMITS, RISKS
+from pipelines.assets.forecasting import LIMITS, RISKS, SETTLEMENTS
 from pipelines.frames import forget_old
 from pipelines.history import series_of
 from pipelines.ledger import WarehouseLedger
-from pipelines.publishing.results import NIGHTLY_TABLES, StagedResults, publish_results
+from pipelines.publishing.results import NIGHTLY_TABLES, SETTLED_TABLES, StagedResults, publish_results
 from pipelines.publishing.runs import newest_night
 from pipelines.site import Night, Site
 from pipelines.trackers.publish import publish
 from reports.incident_page import charts, summary_markdown
 
 TICKET_EVENTS = ["reports", "ticket_events"]
+TICKET_OUTCOMES = ["reports", "ticket_outcomes"]
+MISSES = ["reports", "misses"]
 INCIDENT_TRENDS = ["reports", "incident_trends"]
 RUNS = ["main", "runs"]
 PROFILES = ["features", "profiles"]
@@ -61,6 +64,25 @@ def ticket_events(context: dg.AssetExecutionContext, site: dg.ResourceParam[Site
     return dg.MaterializeResult(metadata=told, check_results=results)
 
 
+@dg.multi_asset(
+    specs=[
+        dg.AssetSpec(TICKET_OUTCOMES, group_name="reports", deps=[TICKET_EVENTS, LIMITS, HOURLY], kinds={"numpy"},
+                     description="What became of tickets: came true, averted, false alarm or unknown, and why."),
+        dg.AssetSpec(MISSES, group_name="reports", deps=[SETTLEMENTS, TICKET_EVENTS, RISKS], kinds={"polars"},
+                     description="Crossings since the night before that no ticket foresaw, and why not."),
+    ],
+)  # fmt: skip
+def ledger(context: dg.AssetExecutionContext, site: dg.ResourceParam[Site]) -> Iterator[dg.MaterializeResult]:
+    night = site.night(context)
+    with night.progress.stage("judge tickets"):
+        judged = settling.judge_tickets(night)
+        missed = settling.find_misses(night, night.frames.read("forecasting.crossings"))
+    for key, found in ((TICKET_OUTCOMES, judged), (MISSES, missed)):
+        path = night.frames.write(".".join(key), found)
+        told = metadata.table(path) | {"settled tonight": metadata.rows(found.drop("settled_as_of"), 50)}
+        yield dg.MaterializeResult(asset_key=key, metadata=told)
+
+
 @dg.asset(
     key=INCIDENT_TRENDS,
     group_name="reports",
@@ -86,7 +108,7 @@ def incident_trends(context: dg.AssetExecutionContext, site: dg.ResourceParam[Si
     group_name="reports",
     kinds={"duckdb"},
     deps=[
-        HOURLY, LIMITS, RISKS, TICKET_EVENTS, INCIDENT_TRENDS, PROFILES,
+        HOURLY, LIMITS, RISKS, SETTLEMENTS, TICKET_EVENTS, TICKET_OUTCOMES, MISSES, INCIDENT_TRENDS, PROFILES,
         ["forecasting", "forecasts"], ["forecasting", "models"], ["forecasting", "calibration"],
         ["forecasting", "tournament"], ["forecasting", "failures"],
     ],
@@ -100,6 +122,7 @@ def published_results(context: dg.AssetExecutionContext, site: dg.ResourceParam[
         rolled_days=night.frames.path("features.rolled_days"),
         limits=night.frames.path("forecasting.limits"),
         nightly={table: night.frames.path(table) for table in NIGHTLY_TABLES},
+        settled={table: night.frames.path(table) for table in SETTLED_TABLES},
     )
     counts = count(night)
     with night.progress.stage("commit what was concluded"), night.warehouse.writer() as con:
@@ -192,12 +215,19 @@ def count(night: Night) -> dict[str, object]:
         "abstained": _tally(abstained),
         "failures": len(night.frames.read("forecasting.failures")),
         "tickets": _tally(night.frames.read("reports.ticket_events")["event"]),
+        "ledger": _ledger(night),
         "incidents": {"known at the cut": incidents},
     }
+
+
+def _ledger(night: Night) -> dict[str, int]:
+    """What was settled tonight: risks, tickets by outcome, and crossings that none foresaw."""
+    risks, judged, missed = (night.frames.read(table) for table in SETTLED_TABLES)
+    return {"risks_settled": len(risks)} | _tally(judged["outcome"]) | {"missed": len(missed)}
 
 
 def _tally(values: pl.Series) -> dict[str, int]:
     return dict(sorted(Counter(values.to_list()).items(), key=lambda item: (-item[1], item[0])))
 
 
-ASSETS = [ticket_events, incident_trends, published_results, tickets, digest, snapshot]
+ASSETS = [ticket_events, ledger, incident_trends, published_results, tickets, digest, snapshot]

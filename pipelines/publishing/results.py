@@ -1,7 +1,7 @@
 """The second commit: what was concluded.
 
 Results of a night replace that night's rows whole, so a re-run leaves no trace of the run before; hours and limits are
-replaced by their keys.
+replaced by their keys. What a night settles about earlier ones replaces what it settled when it ran before.
 """
 
 from __future__ import annotations
@@ -30,6 +30,13 @@ NIGHTLY_TABLES = (
 )
 """Tables whose rows belong to one night; staged frames carry the same names."""
 
+SETTLED_TABLES = {
+    "forecasting.settlements": ("as_of", "series_id", "limit_name", "horizon_h"),
+    "reports.ticket_outcomes": ("ticket_id",),
+    "reports.misses": ("series_id", "limit_name", "crossed_at"),
+}
+"""Tables whose rows are made once, by the night settled_as_of, with their keys; staged frames carry the same names."""
+
 
 @dataclass(frozen=True)
 class StagedResults:
@@ -40,6 +47,8 @@ class StagedResults:
     limits: Path
     nightly: Mapping[str, Path]
     """Table -> frame, for each of NIGHTLY_TABLES."""
+    settled: Mapping[str, Path]
+    """Table -> frame, for each of SETTLED_TABLES."""
 
 
 def publish_results(
@@ -66,6 +75,8 @@ def publish_results(
         con.execute(f"DELETE FROM {table} WHERE as_of = $as_of", {"as_of": run.as_of})
         # By name: columns may stand in any order; one that the table lacks is an error.
         con.execute(f"INSERT INTO {table} BY NAME FROM {parquet([staged.nightly[table]])} ORDER BY ALL")
+    for table, key in SETTLED_TABLES.items():
+        _publish_settled(con, table, key, staged.settled[table], run.as_of)
     stale = _mark_stale(con, run.as_of) if differs else []
     newest = newest_night(con)
     if newest is None or run.as_of >= newest:
@@ -74,24 +85,45 @@ def publish_results(
     return stale
 
 
+def _publish_settled(
+    con: duckdb.DuckDBPyConnection, table: str, key: Sequence[str], frame: Path, as_of: datetime
+) -> None:
+    """Replace what the night settled; what a later night had settled in its place, before this one ran, makes way."""
+    fresh = parquet([frame])
+    same = " AND ".join(f"t.{k} = s.{k}" for k in key)
+    con.execute(f"DELETE FROM {table} WHERE settled_as_of = $as_of", {"as_of": as_of})
+    con.execute(
+        f"DELETE FROM {table} AS t USING (SELECT {', '.join(key)} FROM {fresh}) AS s"
+        f" WHERE t.settled_as_of > $as_of AND {same}",
+        {"as_of": as_of},
+    )
+    con.execute(f"INSERT INTO {table} BY NAME FROM {fresh} ORDER BY ALL")
+
+
 def _publish_limits(con: duckdb.DuckDBPyConnection, frame: Path, as_of: datetime) -> None:
     """A limit gets a new row only when it changes; a change whose day is not known otherwise is dated to this night."""
     con.execute("DELETE FROM forecasting.limits WHERE valid_from = $as_of", {"as_of": as_of})
     con.execute(
-        f"""
-        INSERT INTO forecasting.limits
+        f"INSERT INTO forecasting.limits {changed_limits(con, frame)} ORDER BY series_id, limit_name", {"as_of": as_of}
+    )
+
+
+def changed_limits(con: duckdb.DuckDBPyConnection, frame: Path) -> str:
+    """The rows that a night adds to forecasting.limits, as a query with the parameter ``$as_of``.
+
+    Args:
+        frame: the limits that hold on that night.
+    """
+    return f"""
         SELECT s.* REPLACE (CASE WHEN s.valid_from <= t.valid_from THEN $as_of ELSE s.valid_from END AS valid_from)
         FROM (SELECT {columns(con, "forecasting.limits")} FROM {parquet([frame])}) AS s
         LEFT JOIN (
             FROM forecasting.limits
-            WHERE valid_from <= $as_of
+            WHERE valid_from < $as_of
             QUALIFY row_number() OVER (PARTITION BY series_id, limit_name ORDER BY valid_from DESC) = 1
         ) AS t ON s.series_id = t.series_id AND s.limit_name = t.limit_name
         WHERE (t.value, t.signal, t.direction, t.lasts_h) IS DISTINCT FROM (s.value, s.signal, s.direction, s.lasts_h)
-        ORDER BY s.series_id, s.limit_name
-        """,
-        {"as_of": as_of},
-    )
+    """
 
 
 def _differs(con: duckdb.DuckDBPyConnection, staged: StagedResults, as_of: datetime) -> bool:

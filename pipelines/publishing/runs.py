@@ -27,6 +27,12 @@ def newest_night(con: duckdb.DuckDBPyConnection) -> datetime | None:
     return one(con, "SELECT max(as_of) FROM main.runs WHERE status IN ('done', 'stale')")
 
 
+def night_before(con: duckdb.DuckDBPyConnection, as_of: datetime) -> datetime | None:
+    """The newest as_of before `as_of` whose results are published."""
+    query = "SELECT max(as_of) FROM main.runs WHERE status IN ('done', 'stale') AND as_of < $as_of"
+    return con.execute(query, {"as_of": as_of}).fetchall()[0][0]
+
+
 def begin_run(con: duckdb.DuckDBPyConnection, run: Run, counts: Mapping[str, int]) -> None:
     """Record a run that has begun. It supersedes unfinished runs of its night, not its published results."""
     superseded = "run_id = $run_id OR (as_of = $as_of AND status NOT IN ('done', 'stale'))"

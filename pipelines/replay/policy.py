@@ -48,7 +48,7 @@ def events(nights: Sequence[Said], series: pl.DataFrame, policy: TicketPolicy, r
     """
     decided = [pl.DataFrame(schema=EVENTS)]
     earlier: list[pl.DataFrame] = []
-    for said, risks in zip(nights, _risks(nights, policy, rule), strict=True):
+    for said, risks in zip(nights, answers(nights, policy, rule), strict=True):
         earlier = [one for one in earlier if one["as_of"][0] >= said.as_of - policy.lookback]
         before = pl.concat([risks.clear(), *earlier])
         night = steps.decide_tickets(
@@ -60,7 +60,8 @@ def events(nights: Sequence[Said], series: pl.DataFrame, policy: TicketPolicy, r
     return pl.concat(decided)
 
 
-def _risks(nights: Sequence[Said], policy: TicketPolicy, rule: str | None) -> Iterator[pl.DataFrame]:
+def answers(nights: Sequence[Said], policy: TicketPolicy, rule: str | None = None) -> Iterator[pl.DataFrame]:
+    """Each night's rows of forecasting.risks at the policy's horizon, as Forewarn or a rule answered."""
     for said in nights:
         risks = said.frame("risks").filter(pl.col("horizon_h") == policy.horizon_h)
         yield risks if rule is None else _by_rule(risks, said.frame("alerts"), rule)

@@ -31,7 +31,7 @@ from pipelines.progress import Advance, Bars
 from pipelines.replay import nights as played
 from pipelines.replay.charts import draw_all
 from pipelines.replay.past import Past, gather
-from pipelines.replay.policy import Said, events, rule_policy, tally, tickets
+from pipelines.replay.policy import Said, answers, events, rule_policy, tally, tickets
 from pipelines.replay.rules import RULES
 from pipelines.settings import Settings, cut
 from pipelines.site import versions
@@ -44,6 +44,7 @@ from reports.ticket_outcomes import HISTORY_H, outcomes, promises
 from reports.ticket_policy import TicketPolicy
 
 WORK = "work"
+A_NIGHT = timedelta(days=1)
 SETTLES = timedelta(hours=HORIZONS[-1] + LASTS_H)
 SWEEP = {"open_at": (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9), "hold_nights": (1, 2, 3), "horizon_h": (72, 168)}
 
@@ -92,18 +93,24 @@ def run(settings: Settings, first: date, last: date, out: Path, *, sweep: bool =
 
 
 def _past(settings: Settings, last: date, work: Path) -> Past:
-    """The hours, read anew only where something changed; with other inputs the nights are other nights too."""
-    key = _key(settings, last)
-    known = work / "key"
-    if not (known.is_file() and known.read_text(encoding="utf-8") == key):
+    """The hours up to the end of the last promise, read anew for another end; for other inputs all is made anew."""
+    inputs, reach = _inputs(settings), last.isoformat()
+    if not _noted(work / "inputs", inputs):
         shutil.rmtree(work, ignore_errors=True)
         work.mkdir(parents=True)
+    if not _noted(work / "reach", reach):
+        shutil.rmtree(work / "past", ignore_errors=True)
         gather(settings, last, work / "past", until=cut(last, settings.zone) + SETTLES)
-        known.write_text(key, encoding="utf-8")
+    for name, text in (("inputs", inputs), ("reach", reach)):
+        (work / name).write_text(text, encoding="utf-8")
     return Past(work / "past")
 
 
-def _key(settings: Settings, last: date) -> str:
+def _noted(file: Path, text: str) -> bool:
+    return file.is_file() and file.read_text(encoding="utf-8") == text
+
+
+def _inputs(settings: Settings) -> str:
     """Changes with everything that a night's answers depend on; ticket policy is none of it."""
     files = [file.path for source in settings.sources.metrics for file in inspect(source, settings)]
     told = {
@@ -111,7 +118,6 @@ def _key(settings: Settings, last: date) -> str:
         "versions": {name: one for name, one in versions(settings).items() if name != "settings"},
         "prior": priors.load(settings.forecasting.prior, settings.folder).name,
         "files": [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files],
-        "last": last.isoformat(),
     }
     return blake2b(json.dumps(told, sort_keys=True).encode(), digest_size=16).hexdigest()
 
@@ -201,11 +207,18 @@ class _Findings:
         """What a policy would have made of the nights, or of what a rule says in their place."""
         asked = rule_policy(policy) if rule else policy
         told = events(self.nights, self.past.series, asked, rule)
+        first, last = self.nights[0].as_of, self.nights[-1].as_of
+        # What is open on the last night is judged as if it were closed then; else only what came true would settle.
+        promised = promises(told).with_columns(pl.col("closed_at").fill_null(last))
         truth = self.truth
-        judged = outcomes(promises(told), truth.crossings, truth.held, truth.limits)
-        since = truth.crossings.filter(pl.col("confirmed_at") >= self.nights[0].as_of)
-        missed = misses(since, promises(told), self.questions, self.past.series, asked)
+        judged = outcomes(promised, truth.crossings, truth.held, truth.limits)
+        # Later crossings might have had tickets on nights that were not played.
+        due = truth.crossings.filter(pl.col("confirmed_at") >= first, pl.col("crossed_at") < last + A_NIGHT)
+        missed = misses(due, promised, self._answers(asked, rule), self.past.series, asked)
         return _Under(tickets(told).join(judged, on="ticket_id", how="left", maintain_order="left"), missed, told)
+
+    def _answers(self, policy: TicketPolicy, rule: str | None) -> pl.DataFrame:
+        return self.questions if rule is None else pl.concat(answers(self.nights, policy, rule))
 
     def notes(self) -> list[str]:
         """What a reader should know: a policy that cannot fire, series that went silent."""

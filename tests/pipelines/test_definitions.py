@@ -53,7 +53,7 @@ def test_unsound_tables_stop_the_run_and_untrustworthy_ones_warn(defs: dg.Defini
     assert blocking[True] == {
         "staged/metrics", "staged/incidents", "features/hourly", "forecasting/risks", "reports/ticket_events",
     }  # fmt: skip
-    assert blocking[False] == {"forecasting/calibration", "forecasting/models"}
+    assert blocking[False] == {"forecasting/calibration", "forecasting/models", "forecasting/settlements"}
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from features.hourly import rollup
 from forecasting.tables import CALIBRATION, TOURNAMENT
 from pipelines.publishing.raw import StagedRaw, publish_raw
-from pipelines.publishing.results import NIGHTLY_TABLES, StagedResults, publish_results
+from pipelines.publishing.results import NIGHTLY_TABLES, SETTLED_TABLES, StagedResults, publish_results
 from pipelines.publishing.runs import Run, record_failure
 from pipelines.settings import Retention
 from pipelines.warehouse import Warehouse
@@ -65,11 +65,13 @@ class Publisher:
             )"""
             hourly = con.sql(rollup(pending)).pl()
             days = con.sql("FROM raw.pending_days").pl()
-            empty = {t: con.sql(f"FROM {t} LIMIT 0").pl() for t in (*NIGHTLY_TABLES, "forecasting.limits")}
+            empty = {
+                t: con.sql(f"FROM {t} LIMIT 0").pl() for t in ("forecasting.limits", *NIGHTLY_TABLES, *SETTLED_TABLES)
+            }
         told = empty | {table: nightly[name] for table in empty if (name := table.split(".")[1]) in nightly}
-        frames = {table: self.file(told[table]) for table in NIGHTLY_TABLES}
+        frames, settled = ({t: self.file(told[t]) for t in tables} for tables in (NIGHTLY_TABLES, SETTLED_TABLES))
         limits = self.file(told["forecasting.limits"])
-        staged = StagedResults(self.file(hourly), rolled_days or self.file(days), limits, frames)
+        staged = StagedResults(self.file(hourly), rolled_days or self.file(days), limits, frames, settled)
         with self.warehouse.writer() as con:
             return publish_results(con, staged, run, KEEP, {})
 

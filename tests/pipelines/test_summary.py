@@ -16,7 +16,7 @@ from pipelines.settings import parse
 from pipelines.summary import show
 
 COUNTS = {"ingested": {"samples_new": 5}, "rejected": {}, "series": {}, "risks": {}, "abstained": {}, "failures": 0,
-          "tickets": {}, "incidents": {}}  # fmt: skip
+          "tickets": {}, "ledger": {"missed": 1}, "incidents": {}}  # fmt: skip
 SPECS = [dg.AssetCheckSpec(name, asset="table", description=f"{name} asks this.") for name in ("calm", "odd", "bad")]
 
 
@@ -57,4 +57,4 @@ def test_warnings_stand_in_the_table_that_ends_the_night(tmp_path: Path):
     warned = [("calibrated", "P lay within 0.10. Not so tonight: calibration_error 0.2")]
     show(Console(file=out, width=200), settings, night, Outcome(COUNTS, {"score": 1.0}, [], [], warned))
     assert "warning: calibrated" in out.getvalue() and "calibration_error 0.2" in out.getvalue()
-    assert "reliability.png" in out.getvalue()
+    assert "reliability.png" in out.getvalue() and "1 missed" in out.getvalue()
