@@ -69,8 +69,10 @@ def settle_risks(night: Night, advance: Advance = lambda series: None) -> tuple[
 
 
 def known_limits(con: duckdb.DuckDBPyConnection, night: Night) -> pl.DataFrame:
-    """The limits that held before the cut, by series, name and valid_from: as they will stand once the night is published,
-    so that a night finds the same when it is run again."""
+    """The limits that held before the cut, by series, name and valid_from.
+
+    As they will stand once the night is published, so that it finds the same when it is run again.
+    """
     fresh = changed_limits(con, night.frames.path("forecasting.limits"))
     return con.sql(
         f"""
@@ -111,7 +113,7 @@ def _due(con: duckdb.DuckDBPyConnection, limits: pl.DataFrame, as_of: datetime) 
 
 
 def settled_lately(con: duckdb.DuckDBPyConnection, night: Night, tonight: pl.DataFrame) -> pl.DataFrame:
-    """horizon_h, p, came: the answers for the policy's horizon of which `LATELY` it became known whether they came true."""
+    """horizon_h, p, came (1 or 0): the answers for the policy's horizon that settled within `LATELY`."""
     earlier = con.sql(
         "SELECT horizon_h, p, outcome FROM forecasting.settlements"
         " WHERE settled_as_of > $first AND settled_as_of < $as_of ORDER BY ALL",
@@ -127,8 +129,7 @@ def settled_lately(con: duckdb.DuckDBPyConnection, night: Night, tonight: pl.Dat
 
 
 def judge_tickets(night: Night) -> pl.DataFrame:
-    """The outcomes that became known tonight, of tickets whose outcome was not: the columns of ``OUTCOMES``, and
-    settled_as_of."""
+    """The outcomes that became known tonight: the columns of ``OUTCOMES``, and settled_as_of."""
     with night.warehouse.reader() as con:
         limits = known_limits(con, night)
         judged = "SELECT ticket_id FROM reports.ticket_outcomes WHERE settled_as_of < $as_of"

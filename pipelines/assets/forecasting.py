@@ -1,4 +1,4 @@
-"""Group `forecasting`: the limits of every watched series, the probability that it reaches them, and what came of it."""
+"""Group `forecasting`: the limits of every watched series, the probability that it reaches them, and what came."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -222,7 +222,8 @@ def count(night: Night) -> dict[str, object]:
 
 def _ledger(night: Night) -> dict[str, int]:
     """What was settled tonight: risks, tickets by outcome, and crossings that none foresaw."""
-    risks, judged, missed = (night.frames.read(table) for table in SETTLED_TABLES)
+    risks = night.frames.read("forecasting.settlements")
+    judged, missed = night.frames.read("reports.ticket_outcomes"), night.frames.read("reports.misses")
     return {"risks_settled": len(risks)} | _tally(judged["outcome"]) | {"missed": len(missed)}
 
 

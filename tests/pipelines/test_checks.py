@@ -85,3 +85,28 @@ def test_bands_that_hold_too_little_or_too_much_warn(check, frame: pl.DataFrame,
 def test_what_makes_tables_unsound_is_no_mere_warning(check):
     result = check(checks.RISKS[:1], "risks", pl.DataFrame({"series_id": [1, 1], "limit_name": "l", "horizon_h": 24}))
     assert (result.passed, result.severity) == (False, dg.AssetCheckSeverity.ERROR)
+
+
+def settled(p: float, true: int, false: int) -> pl.DataFrame:
+    n = true + false
+    schema = {"horizon_h": pl.Int32, "p": pl.Float64, "came": pl.Int8}
+    return pl.DataFrame({"horizon_h": [168] * n, "p": [p] * n, "came": [1] * true + [0] * false}, schema=schema)
+
+
+@pytest.mark.parametrize(
+    ("frame", "passes"),
+    [
+        (settled(0.85, 160, 40), True),
+        (settled(0.85, 140, 60), False),
+        (settled(0.85, 0, 199), True),  # too few to say
+        (pl.concat([settled(0.05, 0, 190), settled(0.95, 0, 10)]), True),  # few of many
+        (pl.concat([settled(0.05, 0, 100), settled(1.0, 70, 30)]), False),
+        (settled(0.5, 0, 0), True),
+    ],
+)
+def test_promises_that_were_not_kept_lately_warn(check, frame: pl.DataFrame, passes: bool):
+    result = check(checks.SETTLED, "settled_lately", frame)
+    assert (result.passed, result.severity) == (passes, dg.AssetCheckSeverity.WARN)
+    if not passes:
+        (first,) = result.metadata["first"].data
+        assert first == {"horizon_h": "168", "answers": "200", "calibration_error": first["calibration_error"]}

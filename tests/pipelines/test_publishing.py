@@ -69,7 +69,7 @@ class Publisher:
                 t: con.sql(f"FROM {t} LIMIT 0").pl() for t in ("forecasting.limits", *NIGHTLY_TABLES, *SETTLED_TABLES)
             }
         told = empty | {table: nightly[name] for table in empty if (name := table.split(".")[1]) in nightly}
-        frames, settled = ({t: self.file(told[t]) for t in tables} for tables in (NIGHTLY_TABLES, SETTLED_TABLES))
+        frames, settled = ({t: self.file(told[t]) for t in kind} for kind in (NIGHTLY_TABLES, SETTLED_TABLES))
         limits = self.file(told["forecasting.limits"])
         staged = StagedResults(self.file(hourly), rolled_days or self.file(days), limits, frames, settled)
         with self.warehouse.writer() as con:
@@ -348,4 +348,21 @@ def test_a_limit_is_told_once_until_it_changes(publisher: Publisher):
         (1, 90.0),
         (3, 95.0),
         (5, 90.0),
+    ]
+
+
+def outcome(ticket_id: str, told: str, night: datetime) -> pl.DataFrame:
+    row = {"ticket_id": ticket_id, "outcome": told, "crossed_at": None, "lead_hours": None, "why": "w"}
+    return pl.DataFrame([row | {"settled_as_of": night}])
+
+
+def test_what_a_night_settles_goes_before_what_it_or_a_later_one_had_settled(publisher: Publisher):
+    later = AS_OF + timedelta(days=1)
+    both = pl.concat([outcome(name, "averted", later) for name in "ab"])
+    publisher.conclude(run_of(later), ticket_outcomes=both)
+    publisher.conclude(run_of(AS_OF), ticket_outcomes=outcome("c", "unknown", AS_OF))
+    publisher.conclude(run_of(AS_OF), ticket_outcomes=outcome("a", "came_true", AS_OF))
+    assert publisher.rows("SELECT ticket_id, outcome, settled_as_of FROM reports.ticket_outcomes ORDER BY ALL") == [
+        ("a", "came_true", AS_OF),
+        ("b", "averted", later),
     ]
