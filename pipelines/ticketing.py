@@ -25,6 +25,7 @@ from reports.services import service_of
 from reports.ticket_chart import chart_of, draw
 from reports.ticket_events import TicketEvent, histories
 from reports.ticket_text import TicketContext, markdown, record, title, withdrawn
+from reports.track_record import track_record
 
 WITHDRAWN = "withdrawn"
 CHART_DAYS = 42
@@ -99,7 +100,7 @@ def document(con: duckdb.DuckDBPyConnection, settings: Settings, history: Sequen
 
 
 def context_of(con: duckdb.DuckDBPyConnection, settings: Settings, event: TicketEvent) -> TicketContext:
-    """What surrounds a ticket: its signal, its service, the calendar, where its limit comes from, who drew its path."""
+    """What surrounds a ticket: signal, service, calendar, where its limit is from, who drew its path, its record."""
     labels = con.execute("SELECT labels FROM raw.series WHERE series_id = $id", {"id": event.series_id}).fetchall()
     basis = con.execute(
         "SELECT basis FROM forecasting.limits WHERE series_id = $id AND limit_name = $name AND valid_from <= $as_of"
@@ -120,7 +121,18 @@ def context_of(con: duckdb.DuckDBPyConnection, settings: Settings, event: Ticket
         hours=settings.calendar.working_hours,
         holidays=settings.calendar.holidays,
         path_model=drawn_by[0][0] if drawn_by else None,
+        kept=track_record(settled_before(con, event), event.signal, event.shape),
     )
+
+
+def settled_before(con: duckdb.DuckDBPyConnection, event: TicketEvent) -> pl.DataFrame:
+    """The other tickets whose outcome was known on the night of an event, as they were opened."""
+    return con.sql(
+        "SELECT ticket_id, signal, shape, outcome, lead_hours, settled_as_of"
+        " FROM reports.ticket_outcomes JOIN reports.ticket_events USING (ticket_id)"
+        " WHERE event = 'opened' AND settled_as_of <= $as_of AND ticket_id <> $ticket_id ORDER BY ALL",
+        params={"as_of": event.as_of, "ticket_id": event.ticket_id},
+    ).pl()
 
 
 def draw_ticket(con: duckdb.DuckDBPyConnection, event: TicketEvent, context: TicketContext) -> bytes:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -36,6 +36,7 @@ from reports.text import (
     to_zone,
 )
 from reports.ticket_events import RESOLVED, TicketEvent
+from reports.track_record import TrackRecord
 from reports.working_time import WorkingHours, last_working_moment
 
 RESOLUTIONS = {
@@ -55,6 +56,7 @@ class TicketContext:
     limit_basis: in words, where the limit's value comes from.
     path_model: who drew the forecast beside the probability, which has a model of its own.
     service: that owns the entity; services: all of them, for who depends on it.
+    kept: what became of earlier tickets like it; None where too few have settled to say.
     zone, hours, holidays: the calendar; a service's own zone goes before `zone`.
     """
 
@@ -67,6 +69,7 @@ class TicketContext:
     hours: WorkingHours = field(default_factory=WorkingHours)
     holidays: Collection[date] = ()
     path_model: str | None = None
+    kept: TrackRecord | None = None
 
     @property
     def team_zone(self) -> ZoneInfo:
@@ -182,6 +185,8 @@ def _summary(event: TicketEvent, context: TicketContext) -> str:
     lines = [("What", _what(event, context)), ("When", _when(event, context))]
     if event.event != RESOLVED:
         lines.append(("How sure", _how_sure(event, context)))
+        if context.kept:
+            lines.append(("Track record", f"{context.kept.sentence}."))
     lines.append(("Who", _who(event, context)))
     return "\n".join(f"- **{name}:** {text}" for name, text in lines)
 
@@ -329,6 +334,7 @@ def record(history: Sequence[TicketEvent], context: TicketContext) -> dict[str, 
         "model": event.model,
         "path_model": context.path_model,
         "shape": event.shape,
+        "track_record": asdict(context.kept) if context.kept else None,
         "facts": json.loads(event.facts),
         "others": event.others,
         "service": context.service.name if context.service else event.service,

@@ -13,6 +13,7 @@ from reports.services import Service
 from reports.ticket_events import TicketEvent, histories
 from reports.ticket_policy import TicketPolicy
 from reports.ticket_text import RESOLUTIONS, TicketContext, markdown, marker, record, title
+from reports.track_record import SIGNAL_AND_SHAPE, TrackRecord
 
 BERLIN = ZoneInfo("Europe/Berlin")
 SIGNAL = Signal(
@@ -102,6 +103,23 @@ def test_a_model_that_answers_by_its_own_forecast_is_named_once():
     assert "The probability is by the ensemble. The series' shape" in text
     text = markdown(history(risk()), replace(CONTEXT, path_model=None), "x.png")
     assert "The probability is by the learnt crossing model. The series' shape" in text
+
+
+def test_the_record_of_its_class_stands_on_an_open_ticket_and_where_little_is_known_nothing_does():
+    kept = TrackRecord(SIGNAL_AND_SHAPE, 40, 34, 2, 4, 51.2)
+    told, known = history(risk()), replace(CONTEXT, kept=kept)
+    assert (
+        "- **Track record:** of the last 40 tickets like this (same signal and shape), 34 came true, 2 were averted and"
+        " 4 were false alarms; median lead 51 h.\n"
+    ) in markdown(told, known, None)
+    assert record(told, known)["track_record"] == {
+        "alike": "signal and shape", "tickets": 40, "came_true": 34, "averted": 2, "false_alarm": 4,
+        "lead_hours_median": 51.2,
+    }  # fmt: skip
+    assert "Track record" not in markdown(told, CONTEXT, None)
+    assert record(told, CONTEXT)["track_record"] is None
+    resolved = [*told, replace(told[-1], event="resolved", reason="risk gone")]
+    assert "Track record" not in markdown(resolved, known, None)
 
 
 def test_hostile_names_and_facts_make_no_markup():
