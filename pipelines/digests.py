@@ -15,6 +15,7 @@ import polars as pl
 from pipelines.history import series_of
 from pipelines.site import Night
 from reports.digest import HISTORY_H, NightDigest, render, shown
+from reports.digest_promises import DAYS
 from reports.digest_rows import Night as Told
 from reports.reliability import draw
 
@@ -65,6 +66,8 @@ def page(con: duckdb.DuckDBPyConnection, night: Night) -> Page:
             models=_of_night(con, "forecasting.models", night),
             calibration=calibration,
             tournament=_of_night(con, "forecasting.tournament", night),
+            outcomes=_settled(con, "reports.ticket_outcomes", night),
+            misses=_settled(con, "reports.misses", night),
             reliability=reliability,
             seconds=night.progress.seconds,
             tickets_at=_tickets_at(night),
@@ -107,6 +110,14 @@ def _tickets_at(night: Night) -> str | None:
 
 def _of_night(con: duckdb.DuckDBPyConnection, table: str, night: Night) -> pl.DataFrame:
     return con.sql(f"FROM {table} WHERE as_of = $as_of ORDER BY ALL", params={"as_of": night.as_of}).pl()
+
+
+def _settled(con: duckdb.DuckDBPyConnection, table: str, night: Night) -> pl.DataFrame:
+    """What has settled lately, as far as the page looks back."""
+    return con.sql(
+        f"FROM {table} WHERE settled_as_of > $first AND settled_as_of <= $as_of ORDER BY ALL",
+        params={"first": night.as_of - timedelta(days=DAYS), "as_of": night.as_of},
+    ).pl()
 
 
 def _hours(con: duckdb.DuckDBPyConnection, night: Night, series_ids: list[int]) -> pl.DataFrame:

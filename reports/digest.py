@@ -1,7 +1,8 @@
 """The night's digest: one page that is worth reading with a coffee, also on a night without a ticket. Pure.
 
 Belongs here: what the page is told and how its parts come together. Not here: which rows it shows (``digest_rows``),
-what it says of its own reliability (``digest_trust``), its markup (``templates/digest.html.j2``).
+what it says of its own reliability (``digest_trust``) and of promises kept (``digest_promises``), its markup
+(``templates/digest.html.j2``).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy as np
 import polars as pl
 from markupsafe import Markup
 
-from reports import digest_rows, digest_trust, sparkline
+from reports import digest_promises, digest_rows, digest_trust, sparkline
 from reports.digest_rows import Chosen, Night, Row
 from reports.html import environment
 from reports.sparkline import Spark
@@ -37,6 +38,7 @@ class NightDigest:
     events: all ticket events up to and including tonight's.
     hourly: series_id, hour, mean of the last 14 days; of the series in ``shown(night)`` at least.
     forecasts, failures, models, calibration, tournament: tonight's. rejects: this run's.
+    outcomes, misses: of tickets and crossings that settled tonight or within ``digest_promises.DAYS`` before.
     reliability: the picture of `calibration` as PNG; None where nothing has settled.
     seconds: stage -> seconds that it took; left out of the page where empty.
     tickets_at: address of the folder of ticket files, seen from the page; None links nothing.
@@ -52,6 +54,8 @@ class NightDigest:
     models: pl.DataFrame
     calibration: pl.DataFrame
     tournament: pl.DataFrame
+    outcomes: pl.DataFrame
+    misses: pl.DataFrame
     reliability: bytes | None = None
     seconds: Mapping[str, float] = field(default_factory=dict)
     tickets_at: str | None = None
@@ -102,6 +106,7 @@ def render(digest: NightDigest) -> str:
             rejects=digest_rows.rejects(digest.rejects),
             trust=digest_trust.trust(digest.calibration, night.policy.horizon_h, night.policy.open_at),
             reliability=digest.reliability,
+            promises=digest_promises.promises(digest.outcomes, digest.misses, digest.events, night.as_of),
             drawn_by=dict(digest.forecasts.select("series_id", "model").unique().iter_rows()),
             served=digest_trust.served(
                 digest.models, night.policy.horizon_h, night.risks["model"].drop_nulls().unique()

@@ -281,17 +281,18 @@ def rejects(refused: pl.DataFrame) -> list[Group]:
     placed = refused.sort("source", "file", "file_row", "detail", nulls_last=True).with_columns(
         example=pl.concat_str(where, row, detail)
     )
-    return _grouped(placed, "reason", "example")
+    return grouped(placed, "reason", "example")
 
 
 def _groups(named: pl.DataFrame, by: str) -> list[Group]:
     each = named.unique(["series_id", by]).with_columns(
         example=pl.format("{} {}", pl.col("entity").fill_null("?"), pl.col("metric").fill_null("?"))
     )
-    return _grouped(each.sort("example", "series_id"), by, "example")
+    return grouped(each.sort("example", "series_id"), by, "example")
 
 
-def _grouped(frame: pl.DataFrame, by: str, example: str) -> list[Group]:
+def grouped(frame: pl.DataFrame, by: str, example: str) -> list[Group]:
+    """Rows by the value of one column, the most frequent first, with the first few of another as examples."""
     grouped = (
         frame.group_by(by, maintain_order=True)
         .agg(pl.len().cast(pl.Int64).alias("count"), pl.col(example).unique(maintain_order=True).head(5))

@@ -82,6 +82,13 @@ def test_the_leaks_ticket_came_true_and_the_jump_was_missed(ledger: Fleet):
     assert missed == [("jump", JUMPED, "probability too low", datetime(2026, 3, 4))]
 
 
+def test_the_page_says_what_came_of_it(ledger: Fleet):
+    page = (ledger.run / "reports" / NIGHTS[-1].isoformat() / "digest.html").read_text()
+    assert "Of 1 ticket that settled in the last 90 days, 1 came true" in page
+    assert "1 crossing came that no ticket foresaw" in page and "Settled tonight" not in page
+    assert "Settled tonight" in (ledger.run / "reports" / NIGHTS[-2].isoformat() / "digest.html").read_text()
+
+
 def test_the_night_counts_what_it_settled(ledger: Fleet):
     ((counts,),) = rows(ledger, "SELECT counts->'ledger' FROM main.runs ORDER BY as_of DESC LIMIT 1")
     assert '"missed":1' in counts.replace(" ", "")

@@ -16,8 +16,11 @@ from reports.digest import NightDigest, lead, render, shown
 from reports.digest_rows import Night, choose
 from reports.reliability import draw
 from reports.services import Service
+from reports.ticket_misses import MISSES
+from reports.ticket_outcomes import OUTCOMES
 from reports.ticket_policy import TicketPolicy
 
+SETTLED = {"settled_as_of": pl.Datetime("us")}
 POLICY = TicketPolicy()
 SIGNAL = Signal(
     name="host.memory", metric="mem*", title="memory in use", unit="percent",
@@ -60,6 +63,8 @@ def digest(tonight: list[dict], before: list[dict], series: pl.DataFrame, **more
         "models": pl.DataFrame(schema=MODELS),
         "calibration": pl.DataFrame(schema=CALIBRATION),
         "tournament": pl.DataFrame(schema=TOURNAMENT),
+        "outcomes": pl.DataFrame(schema=OUTCOMES | SETTLED),
+        "misses": pl.DataFrame(schema=MISSES | SETTLED),
     }
     return NightDigest(**(usual | more))
 
@@ -172,6 +177,30 @@ def test_before_anything_has_settled_the_page_says_so_in_one_line_and_shows_no_p
     html = render(digest([risk(1, 0.9, n=1)], [], fleet(s1="db-01")))
     assert "Not known yet on this fleet: no question about its own past has settled" in words(html)
     assert "<img" not in html
+
+
+def test_the_page_says_what_became_of_tickets_and_what_none_foresaw():
+    series = fleet(s1="db-01", s2="<b>web</b>")
+    before = [risk(1, 0.9)]
+    told = digest([risk(1, 0.2, n=1)], before, series)
+    assert "Promises kept" not in words(render(told))
+    ticket_id = told.events["ticket_id"][0]
+    outcomes = [(ticket_id, "false_alarm", None, None, "No crossing came, <i>and nothing</i> prevented one.", night(1))]
+    misses = [(2, "<b>web</b>", "cpu", "s", "up", "critical", 90.0, night(0), "probability too low", 0.1, night(1))]
+    page = replace(
+        told,
+        outcomes=pl.DataFrame(outcomes, schema=OUTCOMES | SETTLED, orient="row"),
+        misses=pl.DataFrame(misses, schema=MISSES | SETTLED, orient="row"),
+    )
+    html = render(page)
+    for expected in (
+        "Of 1 ticket that settled in the last 90 days, none came true, none were averted and 1 was a false alarm;",
+        f"false alarm db-01: host.memory, limit critical {ticket_id} · No crossing came",
+        "1 crossing came that no ticket foresaw.",
+        "1 probability too low <b>web</b> cpu",
+    ):
+        assert expected in words(html)
+    assert "<b>web" not in html and "<i>and" not in html
 
 
 def test_a_quiet_night_is_still_worth_reading():
