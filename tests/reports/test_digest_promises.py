@@ -47,8 +47,8 @@ def test_counts_come_first_then_the_share_with_its_interval_and_how_long_before(
     tickets += [("false_alarm", None)] * 2 + [("unknown", None)]
     assert said(*tickets, misses=missed("a", "b")) == (
         "Of 10 tickets that settled in the last 90 days, 6 came true, 2 were averted and 2 were false alarms: 80 % were"
-        " right (95 % interval 49 % to 94 %). Of those that came true, half were opened 51 h or more before. Of 1 more it"
-        " cannot be known, since too little was measured. 2 crossings came that no ticket foresaw."
+        " right (95 % interval 49 % to 94 %). Of those that came true, half were opened 51 h or more before. Of 1 more"
+        " it cannot be known, since too little was measured. 2 crossings came that no ticket foresaw."
     )
 
 
@@ -58,7 +58,8 @@ def test_counts_come_first_then_the_share_with_its_interval_and_how_long_before(
         (
             [("came_true", 3.0)],
             "Of 1 ticket that settled in the last 90 days, 1 came true, none were averted and none were false alarms;"
-            " too few to say how often tickets are right. Of those that came true, half were opened 3 h or more before.",
+            " too few to say how often tickets are right. Of those that came true, half were opened 3 h or more"
+            " before.",
         ),
         (
             [("unknown", None)],
