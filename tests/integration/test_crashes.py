@@ -29,7 +29,8 @@ POINTS = [
     "pipelines.checks:run",  # staged, not checked
     "pipelines.publishing.raw:_publish_rejects",  # within the first commit
     "pipelines.history:roll_up",  # after the first commit
-    "pipelines.assets.forecasting:score_fleet",
+    "pipelines.steps:score_fleet",
+    "pipelines.settling:outcomes",
     "pipelines.publishing.results:_purge",  # within the second commit
     "pipelines.assets.reports:publish",  # after the second commit, no intent yet
     "pipelines.trackers.outbox:Outbox.publish",  # the intent is written, the tracker not called
