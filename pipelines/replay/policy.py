@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 
 import polars as pl
@@ -35,7 +36,13 @@ class Said:
     folder: Path
 
     def frame(self, name: str) -> pl.DataFrame:
-        return pl.read_parquet(self.folder / f"{name}.parquet")
+        return _read(self.folder / f"{name}.parquet")
+
+
+@lru_cache(maxsize=4096)
+def _read(path: Path) -> pl.DataFrame:
+    """A frame of a night; a sweep asks for the same ones dozens of times, and they do not change."""
+    return pl.read_parquet(path)
 
 
 def events(nights: Sequence[Said], series: pl.DataFrame, policy: TicketPolicy, rule: str | None = None) -> pl.DataFrame:
