@@ -108,3 +108,17 @@ def test_a_night_that_was_left_out_and_comes_late_settles_in_the_later_ones_plac
     run(ledger, NIGHTS[-1])
     assert rows(ledger, "SELECT entity, settled_as_of FROM reports.misses") == [("jump", datetime(2026, 3, 3))]
     assert rows(ledger, "SELECT count(*) FROM reports.ticket_outcomes") == [(1,)]
+
+
+def test_a_warehouse_from_before_the_ledger_settles_what_it_holds(ledger: Fleet):
+    with duckdb.connect(ledger.run / "warehouse.duckdb") as con:
+        before = {table: con.sql(f"SELECT count(*) FROM {table}").fetchall() for table in LEDGER[:2]}
+        for table in LEDGER:
+            con.execute(f"DELETE FROM {table}")
+    run(ledger, NIGHTS[-1])
+    assert {table: rows(ledger, f"SELECT count(*) FROM {table}") for table in LEDGER[:2]} == before
+    came = (
+        "SELECT outcome, count(*), median(lead_hours) > 24 FROM reports.ticket_outcomes"
+        " JOIN reports.ticket_events USING (ticket_id) WHERE event = 'opened' GROUP BY ALL"
+    )
+    assert rows(ledger, came) == [("came_true", 1, True)]
