@@ -27,9 +27,8 @@ from reports.ticket_events import EVENTS
 from reports.ticket_misses import MISSES, misses
 from reports.ticket_outcomes import HISTORY_H, OUTCOMES, outcomes, promises
 
-CATCH_UP = timedelta(
-    days=90
-)  # before a warehouse's first settled night, and after a long pause: older risks are let go
+CATCH_UP = timedelta(days=90)
+"""Before a warehouse's first settled night, and after a long pause: older risks are let go."""
 LATELY = timedelta(days=28)  # of settled answers, whose calibration is checked
 HOURS, TICKET_HOURS = "forecasting.settled_hours", "reports.settled_hours"
 """Frames of gathered hours: of every series with a limit, and further back of those that lead tickets."""
