@@ -9,7 +9,7 @@ import os
 
 import dagster as dg
 
-from pipelines.assets import features, forecasting, ingest, reports
+from pipelines.assets import features, forecasting, ingest, reports, tickets
 from pipelines.progress import StageProgress
 from pipelines.publishing.runs import record_failure
 from pipelines.settings import Settings, load
@@ -34,7 +34,7 @@ def build_defs(settings: Settings | None = None, progress: StageProgress | None 
     )
     assets = [
         asset.map_asset_specs(lambda spec: spec.replace_attributes(partitions_def=nights))
-        for module in (ingest, features, forecasting, reports)
+        for module in (ingest, features, forecasting, tickets, reports)
         for asset in module.ASSETS
     ]
     # In one process: starting a step process costs seconds (imports), a whole small run costs less.

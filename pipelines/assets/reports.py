@@ -1,17 +1,16 @@
-"""Group `reports`: tickets by policy, incident trends, the second commit, and everything that people read after it."""
+"""Group `reports`: incident trends, the second commit, and everything that people read after it."""
 
 from collections import Counter
-from collections.abc import Iterator
 
 import dagster as dg
 import polars as pl
 
-from pipelines import checks, digests, incident_report, settling, steps, ticketing
+from pipelines import digests, incident_report, ticketing
 from pipelines.assets import metadata
 from pipelines.assets.features import HOURLY, INCIDENT_DURATIONS
 from pipelines.assets.forecasting import LIMITS, RISKS, SETTLEMENTS
+from pipelines.assets.tickets import MISSES, PROFILES, TICKET_EVENTS, TICKET_OUTCOMES
 from pipelines.frames import forget_old
-from pipelines.history import series_of
 from pipelines.ledger import WarehouseLedger
 from pipelines.publishing.results import NIGHTLY_TABLES, SETTLED_TABLES, StagedResults, publish_results
 from pipelines.publishing.runs import newest_night
@@ -19,68 +18,8 @@ from pipelines.site import Night, Site
 from pipelines.trackers.publish import publish
 from reports.incident_page import charts, summary_markdown
 
-TICKET_EVENTS = ["reports", "ticket_events"]
-TICKET_OUTCOMES = ["reports", "ticket_outcomes"]
-MISSES = ["reports", "misses"]
 INCIDENT_TRENDS = ["reports", "incident_trends"]
 RUNS = ["main", "runs"]
-PROFILES = ["features", "profiles"]
-
-
-@dg.asset(
-    key=TICKET_EVENTS,
-    group_name="reports",
-    kinds={"polars", "parquet"},
-    deps=[RISKS, PROFILES],
-    check_specs=checks.specs(checks.TICKETS, TICKET_EVENTS),
-    description="What the policy makes of tonight's risks and of open tickets: opened, updated, resolved.",
-)
-def ticket_events(context: dg.AssetExecutionContext, site: dg.ResourceParam[Site]) -> dg.MaterializeResult:
-    night = site.night(context)
-    policy = night.settings.tickets.policy
-    with night.progress.stage("decide tickets"):
-        with night.warehouse.reader() as con:
-            series = series_of(con)
-            earlier = con.sql(
-                "FROM forecasting.risks WHERE as_of >= $first AND as_of < $as_of",
-                params={"first": night.as_of - policy.lookback, "as_of": night.as_of},
-            ).pl()
-            events = con.sql("FROM reports.ticket_events WHERE as_of < $as_of", params={"as_of": night.as_of}).pl()
-        decided = steps.decide_tickets(
-            night.as_of,
-            policy,
-            night.frames.read("forecasting.risks"),
-            night.frames.read("features.profiles"),
-            series,
-            earlier_risks=earlier,
-            events=events,
-        )
-        path = night.frames.write("reports.ticket_events", decided)
-        with night.warehouse.scratch() as con:
-            results = checks.run(con, checks.TICKETS, TICKET_EVENTS, {"ticket_events": [path]})
-    lineage = {"probability": [("forecasting.risks", "p")], "limit_value": [("forecasting.risks", "limit_value")]}
-    changed = decided.select("event", "entity", "signal", "limit_name", "probability", "eta_p50", "reason")
-    told = metadata.table(path, lineage) | {"changed tonight": metadata.rows(changed, 50)}
-    return dg.MaterializeResult(metadata=told, check_results=results)
-
-
-@dg.multi_asset(
-    specs=[
-        dg.AssetSpec(TICKET_OUTCOMES, group_name="reports", deps=[TICKET_EVENTS, LIMITS, HOURLY], kinds={"numpy"},
-                     description="What became of tickets: came true, averted, false alarm or unknown, and why."),
-        dg.AssetSpec(MISSES, group_name="reports", deps=[SETTLEMENTS, TICKET_EVENTS, RISKS], kinds={"polars"},
-                     description="Crossings since the night before that no ticket foresaw, and why not."),
-    ],
-)  # fmt: skip
-def ledger(context: dg.AssetExecutionContext, site: dg.ResourceParam[Site]) -> Iterator[dg.MaterializeResult]:
-    night = site.night(context)
-    with night.progress.stage("judge tickets"):
-        judged = settling.judge_tickets(night)
-        missed = settling.find_misses(night, night.frames.read("forecasting.crossings"))
-    for key, found in ((TICKET_OUTCOMES, judged), (MISSES, missed)):
-        path = night.frames.write(".".join(key), found)
-        told = metadata.table(path) | {"settled tonight": metadata.rows(found.drop("settled_as_of"), 50)}
-        yield dg.MaterializeResult(asset_key=key, metadata=told)
 
 
 @dg.asset(
@@ -231,4 +170,4 @@ def _tally(values: pl.Series) -> dict[str, int]:
     return dict(sorted(Counter(values.to_list()).items(), key=lambda item: (-item[1], item[0])))
 
 
-ASSETS = [ticket_events, ledger, incident_trends, published_results, tickets, digest, snapshot]
+ASSETS = [incident_trends, published_results, tickets, digest, snapshot]
