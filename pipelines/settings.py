@@ -28,6 +28,7 @@ from features.options import Options
 from features.signals import Signal
 from forecasting.options import ForecastingOptions
 from reports.incident_options import IncidentOptions
+from reports.pilot import Mode, PublishWhen, Terms
 from reports.services import Service
 from reports.ticket_policy import TicketPolicy
 from reports.working_time import WorkingHours
@@ -127,7 +128,17 @@ class Outbox(Options):
     folder: str | None = Field(default=None, description="default: tickets/ under the storage root")
 
 
+SHADOW = "shadow"
+"""The name of the outbox beside the trackers, in ledger and file system: what would have been published."""
+
+
 class Tickets(Options):
+    mode: Mode = Field(
+        default="shadow",
+        description="shadow: tickets are written aside, no tracker hears of them; pilot: published where the record"
+        " meets publish_when; live: published. A service may have its own",
+    )
+    publish_when: PublishWhen = PublishWhen()
     policy: TicketPolicy = TicketPolicy()
     trackers: list[Outbox] = Field(default_factory=lambda: [Outbox()])
 
@@ -136,6 +147,8 @@ class Tickets(Options):
         names = [tracker.name for tracker in self.trackers]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"two trackers are called {twice[0]!r}; give each its own name")
+        if SHADOW in names:
+            raise ValueError(f"a tracker is called {SHADOW!r}, as is what was not published; give it another name")
         return self
 
 
@@ -203,6 +216,21 @@ class Settings(Options):
     def tickets_folder(self) -> Path | None:
         """Where people find tickets as files: the folder of the first outbox, if there is one."""
         return next((self.folder_of(tracker) for tracker in self.tickets.trackers), None)
+
+    @property
+    def shadow_folder(self) -> Path:
+        """Where the tickets are that no tracker hears of."""
+        return self.root / SHADOW
+
+    @property
+    def terms(self) -> dict[str | None, Terms]:
+        """On which terms each service's tickets are published; None: of entities that no service owns."""
+        ours = self.tickets
+        named = {
+            service.name: Terms(service.mode or ours.mode, service.publish_when or ours.publish_when)
+            for service in self.services
+        }
+        return {**named, None: Terms(ours.mode, ours.publish_when)}
 
     @property
     def zone(self) -> ZoneInfo:

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from features.names import Name, Zone
 from features.options import Options
+from reports.pilot import Mode, PublishWhen
 
 
 class Service(Options):
@@ -22,6 +23,8 @@ class Service(Options):
     runbook: str | None = None
     time_zone: Zone | None = None
     depends_on: list[Name] = Field(default_factory=list)
+    mode: Mode | None = Field(default=None, description="default: tickets.mode")
+    publish_when: PublishWhen | None = Field(default=None, description="default: tickets.publish_when")
 
 
 def service_of(entity: str, services: Sequence[Service]) -> Service | None:
