@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 from hashlib import blake2b
 
 import duckdb
@@ -16,14 +18,14 @@ import polars as pl
 
 from features.breaks import find_breaks
 from features.grid import to_grid
+from pipelines.settings import SHADOW, Settings
 from pipelines.settings import Outbox as OutboxSettings
-from pipelines.settings import Settings
 from pipelines.trackers.base import TicketDocument, Tracker
 from pipelines.trackers.outbox import Outbox
 from pipelines.trackers.publish import PendingEvent
 from reports.services import service_of
 from reports.ticket_chart import chart_of, draw
-from reports.ticket_events import TicketEvent, histories
+from reports.ticket_events import RESOLVED, TicketEvent, histories
 from reports.ticket_text import TicketContext, markdown, record, title, withdrawn
 from reports.track_record import track_record
 
@@ -33,34 +35,75 @@ CHART_DAYS = 42
 
 
 def trackers(settings: Settings) -> list[Tracker]:
-    """The trackers that the settings name."""
-    return [_tracker(each, settings) for each in settings.tickets.trackers]
+    """The trackers that the settings name, and the folder of what is not published."""
+    return [*(_tracker(each, settings) for each in settings.tickets.trackers), Outbox(settings.shadow_folder, SHADOW)]
 
 
 def _tracker(options: OutboxSettings, settings: Settings) -> Tracker:
     return Outbox(settings.folder_of(options), options.name)
 
 
-def pending(con: duckdb.DuckDBPyConnection, settings: Settings, names: Sequence[str]) -> list[PendingEvent]:
-    """What the trackers `names` have yet to be told.
+def pending(con: duckdb.DuckDBPyConnection, settings: Settings, names: Sequence[str]) -> dict[str, list[PendingEvent]]:
+    """What each of the trackers `names` has yet to be told.
 
-    That is the newest event of every ticket that did not reach all of them as it is told now, and the withdrawal of
-    every ticket that they were told of and that is no more: its night was run again and does not open it any longer.
+    That is the newest event of every ticket that concerns it and did not reach it as it is told now, and the withdrawal
+    of every ticket that it was told of and that is no more: its night was run again and does not open it any longer.
     """
     told = histories(con.sql("FROM reports.ticket_events").pl())
     arrived = con.sql(
         "SELECT tracker, ticket_id, as_of, event_no, digest FROM reports.publications WHERE state = 'done' ORDER BY ALL"
     ).fetchall()
     done = {(tracker, ticket_id, digest) for tracker, ticket_id, _as_of, _event_no, digest in arrived}
-    found = []
+    audience = _Audience.of(con)
+    found: dict[str, list[PendingEvent]] = {name: [] for name in names}
     for ticket_id, history in told.items():
         event, digest = history[-1], digest_of(history)
-        if any((name, ticket_id, digest) not in done for name in names):
-            found.append(PendingEvent(event.as_of, event.event_no, document(con, settings, history), digest))
+        lacking = [
+            name for name in names if (name, ticket_id, digest) not in done and audience.is_concerned(name, event)
+        ]
+        if lacking:
+            newest = PendingEvent(event.as_of, event.event_no, document(con, settings, history), digest)
+            for name in lacking:
+                found[name].append(newest)
     for tracker, ticket_id, as_of, event_no, digest in arrived:
         if tracker in names and ticket_id not in told and digest != WITHDRAWN:
-            found.append(PendingEvent(as_of, event_no, withdrawal(ticket_id), WITHDRAWN))
+            found[tracker].append(PendingEvent(as_of, event_no, withdrawal(ticket_id), WITHDRAWN))
     return found
+
+
+@dataclass(frozen=True)
+class _Audience:
+    """Who is told of a ticket: the trackers where its service is published, else those who look at the shadow.
+
+    Whoever was told once is told to the end, so that no ticket is left open in a tracker for ever when its service is
+    switched off; of what is over before it was told, nobody is.
+    """
+
+    published: frozenset[str | None]  # services, as of the newest night
+    told: frozenset[tuple[str, str]]  # tracker and ticket_id of every call that was tried
+
+    @staticmethod
+    def of(con: duckdb.DuckDBPyConnection) -> _Audience:
+        newest = "SELECT max(as_of) FROM reports.service_modes"
+        services = con.sql(f"SELECT service FROM reports.service_modes WHERE published AND as_of = ({newest})")
+        tried = con.sql("SELECT DISTINCT tracker, ticket_id FROM reports.publications")
+        return _Audience(
+            frozenset(service for (service,) in services.fetchall()),
+            frozenset((tracker, ticket_id) for tracker, ticket_id in tried.fetchall()),
+        )
+
+    def is_concerned(self, tracker: str, event: TicketEvent) -> bool:
+        if (tracker, event.ticket_id) in self.told:
+            return True
+        if event.event == RESOLVED:
+            return False
+        if tracker != SHADOW:
+            return event.service in self.published
+        return event.service not in self.published and event.ticket_id not in self.told_of
+
+    @cached_property
+    def told_of(self) -> frozenset[str]:
+        return frozenset(ticket_id for _tracker, ticket_id in self.told)
 
 
 def digest_of(history: Sequence[TicketEvent]) -> str:

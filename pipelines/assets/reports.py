@@ -9,7 +9,7 @@ from pipelines import digests, incident_report, ticketing
 from pipelines.assets import metadata
 from pipelines.assets.features import HOURLY, INCIDENT_DURATIONS
 from pipelines.assets.forecasting import LIMITS, RISKS, SETTLEMENTS
-from pipelines.assets.tickets import MISSES, PROFILES, TICKET_EVENTS, TICKET_OUTCOMES
+from pipelines.assets.tickets import MISSES, PROFILES, SERVICE_MODES, TICKET_EVENTS, TICKET_OUTCOMES
 from pipelines.frames import forget_old
 from pipelines.ledger import WarehouseLedger
 from pipelines.publishing.results import NIGHTLY_TABLES, SETTLED_TABLES, StagedResults, publish_results
@@ -47,7 +47,8 @@ def incident_trends(context: dg.AssetExecutionContext, site: dg.ResourceParam[Si
     group_name="reports",
     kinds={"duckdb"},
     deps=[
-        HOURLY, LIMITS, RISKS, SETTLEMENTS, TICKET_EVENTS, TICKET_OUTCOMES, MISSES, INCIDENT_TRENDS, PROFILES,
+        HOURLY, LIMITS, RISKS, SETTLEMENTS, TICKET_EVENTS, TICKET_OUTCOMES, MISSES, SERVICE_MODES, INCIDENT_TRENDS,
+        PROFILES,
         ["forecasting", "forecasts"], ["forecasting", "models"], ["forecasting", "calibration"],
         ["forecasting", "tournament"], ["forecasting", "failures"],
     ],
@@ -92,13 +93,14 @@ def tickets(context: dg.AssetExecutionContext, site: dg.ResourceParam[Site]) -> 
                 return dg.MaterializeResult(metadata={"skipped": "an older night; only the newest talks to trackers"})
             pending = ticketing.pending(con, night.settings, [tracker.name for tracker in receivers])
             for tracker in receivers:
-                outcome = publish(pending, tracker, WarehouseLedger(con))
+                outcome = publish(pending[tracker.name], tracker, WarehouseLedger(con))
                 failed = pl.DataFrame(outcome.failed, schema={"ticket": pl.String, "why": pl.String}, orient="row")
                 told[f"{tracker.name}: brought"] = dg.MetadataValue.int(len(outcome.done))
                 told[f"{tracker.name}: failed, tried again next night"] = metadata.rows(failed)
-    newest = [event.document for event in pending if event.document.status == "open" and event.document.png]
-    if newest and newest[0].png:
-        told["chart"] = metadata.chart(newest[0].png, newest[0].title)
+    brought = (event.document for events in pending.values() for event in events)
+    newest = next((each for each in brought if each.status == "open" and each.png), None)
+    if newest and newest.png:
+        told["chart"] = metadata.chart(newest.png, newest.title)
     return dg.MaterializeResult(metadata=told)
 
 
@@ -155,6 +157,7 @@ def count(night: Night) -> dict[str, object]:
         "failures": len(night.frames.read("forecasting.failures")),
         "tickets": _tally(night.frames.read("reports.ticket_events")["event"]),
         "ledger": _ledger(night),
+        "services": _services(night),
         "incidents": {"known at the cut": incidents},
     }
 
@@ -164,6 +167,14 @@ def _ledger(night: Night) -> dict[str, int]:
     risks = night.frames.read("forecasting.settlements")
     judged, missed = night.frames.read("reports.ticket_outcomes"), night.frames.read("reports.misses")
     return {"risks_settled": len(risks)} | _tally(judged["outcome"]) | {"missed": len(missed)}
+
+
+def _services(night: Night) -> dict[str, int]:
+    """How many services' tickets are published; what nobody owns counts where it has had tickets."""
+    modes = night.frames.read("reports.service_modes")
+    told = modes.filter(pl.col("service").is_not_null() | (pl.col("tickets") > 0))
+    published = int(told["published"].sum())
+    return {"published": published, "in_shadow": len(told) - published}
 
 
 def _tally(values: pl.Series) -> dict[str, int]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from pipelines import checks, settling, steps
+from pipelines import checks, piloting, settling, steps
 from pipelines.assets import metadata
 from pipelines.assets.features import HOURLY
 from pipelines.assets.forecasting import LIMITS, RISKS, SETTLEMENTS
@@ -14,6 +14,7 @@ from pipelines.site import Site
 TICKET_EVENTS = ["reports", "ticket_events"]
 TICKET_OUTCOMES = ["reports", "ticket_outcomes"]
 MISSES = ["reports", "misses"]
+SERVICE_MODES = ["reports", "service_modes"]
 PROFILES = ["features", "profiles"]
 
 
@@ -73,4 +74,19 @@ def ledger(context: dg.AssetExecutionContext, site: dg.ResourceParam[Site]) -> I
         yield dg.MaterializeResult(asset_key=key, metadata=told)
 
 
-ASSETS = [ticket_events, ledger]
+@dg.asset(
+    key=SERVICE_MODES,
+    group_name="reports",
+    kinds={"polars", "parquet"},
+    deps=[TICKET_EVENTS, TICKET_OUTCOMES],
+    description="Which services' tickets are published tonight, by the settings or by their own record, and why.",
+)
+def service_modes(context: dg.AssetExecutionContext, site: dg.ResourceParam[Site]) -> dg.MaterializeResult:
+    night = site.night(context)
+    with night.progress.stage("weigh services' records"):
+        decided = piloting.service_modes(night)
+        path = night.frames.write("reports.service_modes", decided)
+    return dg.MaterializeResult(metadata=metadata.table(path) | {"tonight": metadata.rows(decided.drop("as_of"), 50)})
+
+
+ASSETS = [ticket_events, ledger, service_modes]

@@ -26,6 +26,7 @@ NIGHTLY_TABLES = (
     "forecasting.tournament",
     "forecasting.failures",
     "reports.ticket_events",
+    "reports.service_modes",
     "reports.incident_trends",
 )
 """Tables whose rows belong to one night; staged frames carry the same names."""

@@ -35,6 +35,7 @@ services:
 calendar: {first_night: 2026-02-20, as_of: 2026-03-02}
 storage: {root: run}
 forecasting: {prophet_series: 0, workers: 1}
+tickets: {mode: live}
 """
 
 

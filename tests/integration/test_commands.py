@@ -120,7 +120,7 @@ def test_report_says_that_its_folder_cannot_be_written(fleet: Fleet):
 
 def test_tickets_elsewhere_are_told_and_linked(fleet: Fleet):
     folder = fleet.folder / "mail #1 100%" / "tickets"
-    change(fleet, "calendar:", f"tickets: {{trackers: [{{type: outbox, folder: {str(folder)!r}}}]}}\ncalendar:")
+    change(fleet, "{mode: live}", f"{{mode: live, trackers: [{{type: outbox, folder: {str(folder)!r}}}]}}")
     done = fleet.nightly()
     assert done.code == 0, done.err
     assert re.search(rf"^tickets +{re.escape(str(folder))}$", done.out, re.MULTILINE)
