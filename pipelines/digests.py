@@ -13,6 +13,7 @@ import duckdb
 import polars as pl
 
 from pipelines.history import series_of
+from pipelines.settings import SHADOW
 from pipelines.site import Night
 from reports.digest import HISTORY_H, NightDigest, render, shown
 from reports.digest_promises import DAYS
@@ -68,9 +69,12 @@ def page(con: duckdb.DuckDBPyConnection, night: Night) -> Page:
             tournament=_of_night(con, "forecasting.tournament", night),
             outcomes=_settled(con, "reports.ticket_outcomes", night),
             misses=_settled(con, "reports.misses", night),
+            modes=_of_night(con, "reports.service_modes", night),
             reliability=reliability,
             seconds=night.progress.seconds,
-            tickets_at=_tickets_at(night),
+            tickets_at=_address(night.settings.tickets_folder, night),
+            shadow_at=_address(night.settings.shadow_folder, night),
+            shadowed=_shadowed(con),
         )
     )
     return Page(html, reliability)
@@ -102,10 +106,18 @@ def _put(content: bytes, path: Path) -> Path:
     return temporary.replace(path)
 
 
-def _tickets_at(night: Night) -> str | None:
-    """The address of the ticket files, seen from the night's page."""
-    folder = night.settings.tickets_folder
+def _address(folder: Path | None, night: Night) -> str | None:
+    """The address of a folder of ticket files, seen from the night's page."""
     return quote(os.fsencode(os.path.relpath(folder, night.reports))) if folder else None
+
+
+def _shadowed(con: duckdb.DuckDBPyConnection) -> frozenset[str]:
+    """The tickets that no tracker was told of."""
+    told = con.execute(
+        "SELECT ticket_id FROM reports.publications GROUP BY ticket_id HAVING bool_and(tracker = $shadow)",
+        {"shadow": SHADOW},
+    ).fetchall()
+    return frozenset(ticket_id for (ticket_id,) in told)
 
 
 def _of_night(con: duckdb.DuckDBPyConnection, table: str, night: Night) -> pl.DataFrame:

@@ -36,6 +36,7 @@ class Outcome:
     seconds: stage -> how long it took.
     stale: later nights whose tickets rest on what this night said before.
     unreached: tickets that a tracker did not take, with its message.
+    switched: services whose publishing was switched on or off, with the reason.
     warned: asset checks that failed without stopping the run, with what they ask for and what was found.
     """
 
@@ -43,6 +44,7 @@ class Outcome:
     seconds: dict[str, float]
     stale: list[datetime]
     unreached: list[tuple[str, str]]
+    switched: list[tuple[str, str]]
     warned: list[tuple[str, str]]
 
 
@@ -83,7 +85,16 @@ def _outcome(site: Site, as_of: datetime, seconds: dict[str, float], warned: lis
             ORDER BY ALL
             """
         ).fetchall()
-    return Outcome(json.loads(counts[0][0]), seconds, [row[0] for row in stale], unreached, warned)
+        switched = con.execute(
+            """
+            SELECT coalesce(service, 'what no service owns') || CASE WHEN published THEN ': on' ELSE ': off' END, reason
+            FROM reports.service_modes
+            WHERE as_of = $as_of AND changed
+            ORDER BY ALL
+            """,
+            {"as_of": as_of},
+        ).fetchall()
+    return Outcome(json.loads(counts[0][0]), seconds, [row[0] for row in stale], unreached, switched, warned)
 
 
 def _execute(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 
@@ -137,5 +138,5 @@ def record_replay(
             con.execute(
                 "INSERT INTO reports.replays"
                 " VALUES ($now, $first, $last, $proves, $service, $nights, $tickets, $settled, $kept)",
-                {"now": now, "first": first, "last": last, "proves": digest, "service": service, **vars(one)},
+                {"now": now, "first": first, "last": last, "proves": digest, "service": service, **asdict(one)},
             )

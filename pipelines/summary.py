@@ -31,6 +31,8 @@ def show(console: Console, settings: Settings, night: date, outcome: Outcome) ->
         ("failed", f"{counts['failures']} series, see forecasting.failures" if counts["failures"] else "none"),
         ("tickets", _plain(counts["tickets"])),
         ("ledger", _plain(counts["ledger"]) or "nothing came due"),
+        ("services", _plain(counts["services"])),
+        *((f"switched {service}", why) for service, why in outcome.switched),
         ("incidents", _plain(counts["incidents"])),
         *((f"not brought: {ticket}", why) for ticket, why in outcome.unreached),
         *((f"warning: {check}", why) for check, why in outcome.warned),
@@ -62,6 +64,7 @@ def _where(settings: Settings, night: date) -> Iterable[tuple[str, Path]]:
             ("reliability", pages / "reliability.png"),
             ("incidents", pages / "mttr.html"),
             ("tickets", settings.tickets_folder),
+            ("in shadow", settings.shadow_folder),
             ("snapshot", settings.root / "snapshot.duckdb"),
         )
         if path and path.exists()

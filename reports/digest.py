@@ -17,7 +17,7 @@ import numpy as np
 import polars as pl
 from markupsafe import Markup
 
-from reports import digest_promises, digest_rows, digest_trust, sparkline
+from reports import digest_modes, digest_promises, digest_rows, digest_trust, sparkline
 from reports.digest_rows import Chosen, Night, Row
 from reports.html import environment
 from reports.sparkline import Spark
@@ -38,10 +38,13 @@ class NightDigest:
     events: all ticket events up to and including tonight's.
     hourly: series_id, hour, mean of the last 14 days; of the series in ``shown(night)`` at least.
     forecasts, failures, models, calibration, tournament: tonight's. rejects: this run's.
+    modes: tonight's reports.service_modes.
     outcomes, misses: of tickets and crossings that settled tonight or within ``digest_promises.DAYS`` before.
     reliability: the picture of `calibration` as PNG; None where nothing has settled.
     seconds: stage -> seconds that it took; left out of the page where empty.
-    tickets_at: address of the folder of ticket files, seen from the page; None links nothing.
+    tickets_at, shadow_at: addresses of the folders of ticket files, published ones and those in shadow, seen from the
+        page; None links nothing.
+    shadowed: ids of tickets that no tracker was told of.
     """
 
     night: Night
@@ -56,9 +59,12 @@ class NightDigest:
     tournament: pl.DataFrame
     outcomes: pl.DataFrame
     misses: pl.DataFrame
+    modes: pl.DataFrame
     reliability: bytes | None = None
     seconds: Mapping[str, float] = field(default_factory=dict)
     tickets_at: str | None = None
+    shadow_at: str | None = None
+    shadowed: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -71,6 +77,7 @@ class TicketLine:
     event: TicketEvent
     opened: datetime
     href: str | None
+    in_shadow: bool = False
 
 
 def shown(night: Night) -> list[int]:
@@ -97,6 +104,7 @@ def render(digest: NightDigest) -> str:
             policy=night.policy,
             tickets=tickets,
             ticket_of={_subject(line.event): line for line in tickets if line.happened != RESOLVED},
+            services=digest_modes.service_modes(digest.modes),
             chosen=chosen,
             sparks=_sparks(digest, chosen),
             spark_style=sparkline.STYLE,
@@ -175,8 +183,10 @@ def _tickets(digest: NightDigest) -> list[TicketLine]:
             happened, reason = "kept", "nothing changed materially" if is_known else "not measured tonight"
         told = json.loads(labels.get(event.series_id) or "{}")
         words = title(event, TicketContext(digest.zone, signals.get(event.signal), told))
-        href = None if digest.tickets_at is None else f"{digest.tickets_at.rstrip('/')}/{event.ticket_id}.md"
-        lines.append(TicketLine(happened, reason, words, event, history[0].as_of, href))
+        in_shadow = event.ticket_id in digest.shadowed
+        folder = digest.shadow_at if in_shadow else digest.tickets_at
+        href = None if folder is None else f"{folder.rstrip('/')}/{event.ticket_id}.md"
+        lines.append(TicketLine(happened, reason, words, event, history[0].as_of, href, in_shadow))
     return sorted(lines, key=_place)
 
 

@@ -21,8 +21,8 @@ switched off is not switched on again by its replay: the ledger keeps failing un
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Annotated, Literal
+from dataclasses import asdict, astuple, dataclass
+from typing import Annotated, Any, Literal
 
 import polars as pl
 from pydantic import Field
@@ -112,6 +112,26 @@ def verdict(record: Record, bar: PublishWhen) -> str:
     return MEETS if record.kept >= bar.precision * record.settled else FAILS
 
 
+def proofs(terms: Mapping[str | None, Terms], replay: Mapping[str | None, Record]) -> list[dict[str, Any]]:
+    """What a replay says of each service beside its bar, for ``summary.json``; null stands for what no service owns.
+
+    Of services that never had a ticket the verdict is `CANNOT_SAY`.
+    """
+    return [
+        {
+            "service": service,
+            "mode": one.mode,
+            **asdict(record),
+            "tickets_per_week": record.tickets_per_week,
+            "publish_when": one.bar.model_dump(mode="json"),
+            "verdict": verdict(record, one.bar),
+            "reason": record.sentence,
+        }
+        for service, one in sorted(terms.items(), key=_place)
+        for record in [replay.get(service, Record())]
+    ]
+
+
 def decide(
     terms: Mapping[str | None, Terms],
     ledger: Mapping[str | None, Record],
@@ -130,12 +150,16 @@ def decide(
         The columns of `MODES`, one row a service, by name; None last.
     """
     rows = []
-    for service in sorted(terms, key=lambda name: (name is None, name or "")):
-        published, source, record, reason = _decide(terms[service], ledger.get(service), replay.get(service))
+    for service, one in sorted(terms.items(), key=_place):
+        published, source, record, reason = _decide(one, ledger.get(service), replay.get(service))
         changed = published != before.get(service, published)
-        figures = (record.nights, record.tickets, record.settled, record.kept)
-        rows.append((service, terms[service].mode, published, changed, source, *figures, reason))
+        rows.append((service, one.mode, published, changed, source, *astuple(record), reason))
     return pl.DataFrame(rows, schema=MODES, orient="row")
+
+
+def _place(named: tuple[str | None, Terms]) -> tuple[bool, str]:
+    service, _ = named
+    return service is None, service or ""
 
 
 def _decide(terms: Terms, ledger: Record | None, replay: Record | None) -> tuple[bool, str | None, Record, str]:

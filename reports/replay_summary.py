@@ -49,6 +49,8 @@ DEFINITIONS = {
     "came",
     "reliability": "these questions by tenths of the probability: its mean (p), the share that came true with a Wilson "
     "interval (lo, hi), how many (n); one series is asked about every night, so they are not independent",
+    "services": "each service's record against its own bar (publish_when): meets, fails, or cannot say, since too few "
+    "tickets have settled or too few nights were played",
     "baselines": "Prometheus' predict_linear over the last 6 h, 24 h and 7 d in the place of the probability, asked "
     "once a night (in use it is asked every minute, and says more); the rest of the policy and all counting are the "
     "same. It gives no probability, so it has neither brier nor reliability",

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from hashlib import blake2b
@@ -26,7 +26,7 @@ from forecasting.learnt.lessons import LASTS_H
 from forecasting.mapper import ProcessPool
 from forecasting.settlement import crossings, held, settle
 from forecasting.tables import HORIZONS
-from pipelines import priors
+from pipelines import piloting, priors
 from pipelines.progress import Advance, Bars
 from pipelines.replay import nights as played
 from pipelines.replay.charts import draw_all
@@ -37,6 +37,8 @@ from pipelines.settings import Settings, cut
 from pipelines.site import versions
 from pipelines.sources import inspect
 from pipelines.sources.errors import InputError
+from reports.digest_modes import NOBODYS
+from reports.pilot import CANNOT_SAY, FAILS, MEETS, PILOT, Record, proofs
 from reports.replay_page import page
 from reports.replay_summary import summarise
 from reports.ticket_misses import misses
@@ -46,6 +48,12 @@ from reports.ticket_policy import TicketPolicy
 WORK = "work"
 A_NIGHT = timedelta(days=1)
 SETTLES = timedelta(hours=HORIZONS[-1] + LASTS_H)
+NO_PART_IN_ANSWERS = {
+    "tickets": True,
+    "storage": True,
+    "incidents": True,
+    "services": {"__all__": {"mode", "publish_when"}},
+}
 SWEEP = {"open_at": (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9), "hold_nights": (1, 2, 3), "horizon_h": (72, 168)}
 
 
@@ -88,7 +96,9 @@ def run(settings: Settings, first: date, last: date, out: Path, *, sweep: bool =
         with bars.stage("settle", 2 + len(RULES)) as advance:
             found = _Findings.of(settings, past, nights)
             advance(1)
-            summary = _write(found, out, sweep=sweep, advance=advance)
+            summary, records = _write(found, out, sweep=sweep, advance=advance)
+    if piloting.in_pilot(settings):
+        piloting.record_replay(settings, records, nights[0].as_of, nights[-1].as_of, len(nights))
     return Replayed(summary, notes + found.notes())
 
 
@@ -114,7 +124,7 @@ def _inputs(settings: Settings) -> str:
     """Changes with everything that a night's answers depend on; ticket policy is none of it."""
     files = [file.path for source in settings.sources.metrics for file in inspect(source, settings)]
     told = {
-        "settings": settings.model_dump(mode="json", exclude={"tickets", "storage", "incidents"}),
+        "settings": settings.model_dump(mode="json", exclude=NO_PART_IN_ANSWERS),
         "versions": {name: one for name, one in versions(settings).items() if name != "settings"},
         "prior": priors.load(settings.forecasting.prior, settings.folder).name,
         "files": [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files],
@@ -240,7 +250,10 @@ class _Findings:
         return found
 
 
-def _write(found: _Findings, out: Path, *, sweep: bool, advance: Advance) -> dict[str, Any]:
+def _write(
+    found: _Findings, out: Path, *, sweep: bool, advance: Advance
+) -> tuple[dict[str, Any], dict[str | None, Record]]:
+    """Write everything; give back the summary, and each service's record."""
     policy = found.policy
     ours = found.under(policy)
     advance(1)
@@ -252,6 +265,8 @@ def _write(found: _Findings, out: Path, *, sweep: bool, advance: Advance) -> dic
     nights = tally(found.nights, ours.events, policy.horizon_h)
     series = found.questions["series_id"].n_unique()
     summary = summarise(ours.tickets, nights, ours.missed, found.settled(), baselines, series=series, policy=policy)
+    records = piloting.records(ours.tickets, len(nights))
+    summary["services"] = proofs(found.settings.terms, records)
     tried = _sweep(found, len(nights)) if sweep else None
     charts = draw_all(ours.tickets, found.nights, found.past)
     html = page(summary, ours.tickets, nights, ours.missed, charts, zone=found.settings.zone, sweep=tried)
@@ -262,7 +277,7 @@ def _write(found: _Findings, out: Path, *, sweep: bool, advance: Advance) -> dic
         frame.write_parquet(out / f"{name}.parquet")
     (out / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     (out / "replay.html").write_text(html, encoding="utf-8")
-    return summary
+    return summary, records
 
 
 def _sweep(found: _Findings, nights: int) -> pl.DataFrame:
@@ -316,7 +331,18 @@ def told(found: Replayed, out: Path) -> list[str]:
         lines.append(
             f"{name:<20} {one['tickets']:>5} tickets, precision {precision}, recall {recall}, median lead {lead}"
         )
+    lines += [_proof(one) for one in summary["services"] if one["mode"] == PILOT]
     return [*lines, str(out / "replay.html")]
+
+
+def _proof(service: Mapping[str, Any]) -> str:
+    """What follows for a service in pilot."""
+    follows = {
+        MEETS: "meets its bar; published from the next night on, unless its ledger says otherwise",
+        FAILS: "does not meet its bar; it stays in shadow unless its ledger says otherwise",
+        CANNOT_SAY: "too few to say; its ledger decides",
+    }
+    return f"pilot {service['service'] or NOBODYS}: {service['reason']}: {follows[service['verdict']]}"
 
 
 def _percent(share: float | None) -> str:

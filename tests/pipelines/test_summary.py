@@ -16,7 +16,7 @@ from pipelines.settings import parse
 from pipelines.summary import show
 
 COUNTS = {"ingested": {"samples_new": 5}, "rejected": {}, "series": {}, "risks": {}, "abstained": {}, "failures": 0,
-          "tickets": {}, "ledger": {"missed": 1}, "incidents": {}}  # fmt: skip
+          "tickets": {}, "ledger": {"missed": 1}, "services": {"in_shadow": 2}, "incidents": {}}  # fmt: skip
 SPECS = [dg.AssetCheckSpec(name, asset="table", description=f"{name} asks this.") for name in ("calm", "odd", "bad")]
 
 
@@ -55,6 +55,12 @@ def test_warnings_stand_in_the_table_that_ends_the_night(tmp_path: Path):
         (tmp_path / "reports" / "2026-03-01" / name).touch()
     out = io.StringIO()
     warned = [("calibrated", "P lay within 0.10. Not so tonight: calibration_error 0.2")]
-    show(Console(file=out, width=200), settings, night, Outcome(COUNTS, {"score": 1.0}, [], [], warned))
+    show(
+        Console(file=out, width=200),
+        settings,
+        night,
+        Outcome(COUNTS, {"score": 1.0}, [], [], [("shop: off", "6 of 12 were right")], warned),
+    )
+    assert "2 in shadow" in out.getvalue() and "switched shop: off" in out.getvalue()
     assert "warning: calibrated" in out.getvalue() and "calibration_error 0.2" in out.getvalue()
     assert "reliability.png" in out.getvalue() and "1 missed" in out.getvalue()

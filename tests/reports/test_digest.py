@@ -14,6 +14,7 @@ from features.signals import ConstantLimit, Signal
 from forecasting.tables import CALIBRATION, MODELS, TOURNAMENT
 from reports.digest import NightDigest, lead, render, shown
 from reports.digest_rows import Night, choose
+from reports.pilot import MODES
 from reports.reliability import draw
 from reports.services import Service
 from reports.ticket_misses import MISSES
@@ -65,6 +66,7 @@ def digest(tonight: list[dict], before: list[dict], series: pl.DataFrame, **more
         "tournament": pl.DataFrame(schema=TOURNAMENT),
         "outcomes": pl.DataFrame(schema=OUTCOMES | SETTLED),
         "misses": pl.DataFrame(schema=MISSES | SETTLED),
+        "modes": pl.DataFrame(schema=MODES),
     }
     return NightDigest(**(usual | more))
 
@@ -201,6 +203,22 @@ def test_the_page_says_what_became_of_tickets_and_what_none_foresaw():
     ):
         assert expected in words(html)
     assert "<b>web" not in html and "<i>and" not in html
+
+
+def test_the_page_says_who_is_told_and_what_was_switched_tonight():
+    modes = [
+        ("<shop>", "pilot", False, True, "ledger", 30, 9, 8, 2, "does not meet the bar by its ledger"),
+        ("web", "live", True, False, None, 0, 0, 0, 0, "live by the settings"),
+        (None, "shadow", False, False, None, 0, 0, 0, 0, "shadow by the settings"),
+    ]
+    series = fleet(s1="db-01")
+    page = digest([risk(1, 0.9, n=1)], [], series, modes=pl.DataFrame(modes, schema=MODES, orient="row"))
+    opened = page.events["ticket_id"].to_list()
+    html = render(replace(page, tickets_at="../tickets", shadow_at="../shadow", shadowed=frozenset(opened)))
+    text = words(html)
+    assert "<shop> was switched off tonight: does not meet the bar by its ledger." in text
+    assert "1 of 2 published, the others in shadow" in text  # what nobody owns has no ticket
+    assert "in shadow" in text and f'href="../shadow/{opened[0]}.md"' in html and "<shop>" not in html
 
 
 def test_a_quiet_night_is_still_worth_reading():
