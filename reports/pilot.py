@@ -94,7 +94,7 @@ class Record:
         rate = f"{self.tickets_per_week:.1f} a week opened in {self.nights} night{'' if self.nights == 1 else 's'}"
         interval = share_interval(self.kept, self.settled)
         if interval is None:
-            return f"no ticket has settled, {rate}"
+            return f"no ticket has settled, {rate}" if self.tickets else f"no ticket in {self.nights} nights"
         share = f"{format_share(self.kept / self.settled)}, 95\u00a0% interval"
         share += f" {format_share(interval.lo)} to {format_share(interval.hi)}"
         return f"{self.kept} of {self.settled} settled tickets were right ({share}), {rate}"
@@ -112,7 +112,7 @@ def verdict(record: Record, bar: PublishWhen) -> str:
     return MEETS if record.kept >= bar.precision * record.settled else FAILS
 
 
-def proofs(terms: Mapping[str | None, Terms], replay: Mapping[str | None, Record]) -> list[dict[str, Any]]:
+def proofs(terms: Mapping[str | None, Terms], replay: Mapping[str | None, Record], nights: int) -> list[dict[str, Any]]:
     """What a replay says of each service beside its bar, for ``summary.json``; null stands for what no service owns.
 
     Of services that never had a ticket the verdict is `CANNOT_SAY`.
@@ -128,7 +128,7 @@ def proofs(terms: Mapping[str | None, Terms], replay: Mapping[str | None, Record
             "reason": record.sentence,
         }
         for service, one in sorted(terms.items(), key=_place)
-        for record in [replay.get(service, Record())]
+        for record in [replay.get(service, Record(nights))]
     ]
 
 
@@ -179,6 +179,8 @@ def _decide(terms: Terms, ledger: Record | None, replay: Record | None) -> tuple
 
 def _judged(bar: PublishWhen, ledger: Record | None, replay: Record | None) -> tuple[str | None, Record, str]:
     """The record that speaks, and what it says: the ledger's where it can say, else the replay's where there is one."""
-    found = [(name, one, verdict(one, bar)) for name, one in ((LEDGER, ledger), (REPLAY, replay)) if one]
+    found = [
+        (name, one, verdict(one, bar)) for name, one in ((LEDGER, ledger), (REPLAY, replay)) if one and one.tickets
+    ]
     said = [each for each in found if each[2] != CANNOT_SAY]
     return next(iter(said or found[::-1]), (None, Record(), CANNOT_SAY))

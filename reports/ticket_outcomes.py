@@ -11,7 +11,8 @@ stays open the promise is kept up. Its outcome is the first of these that holds:
   before the window ended. The limit is the one that held at the time. A limit that was merely *renewed* from the
   series' own past, and so moved along with it, is no excuse: the value that the ticket named then counts as well.
 * None yet, while the window has not ended.
-* **unknown**: no crossing was seen, but fewer than half of the window's hours were observed.
+* **unknown**: no crossing was seen, but fewer than half of the window's hours were observed, or none of its last
+  quarter: that is when most tickets expect their crossing, and where what is still to be measured is missing.
 * **averted**: no crossing came, and the trend was broken *from outside*. One of these must hold; each counts only until
   the ticket was closed because its risk was gone, since what comes after that averted nothing:
 
@@ -72,6 +73,7 @@ CHUNK = 256  # series at once
 HOUR = 3_600_000_000  # microseconds
 LEVEL_H = 24  # hours whose median is the level, before the opening and after a reset
 HISTORY_H = 90 * DAY  # before the window's end, in which resets are looked for
+UNSEEN = 0.25  # of the window, at its end
 FEWEST_RESETS = 2  # before the opening, that make a habit
 DUE = 0.75  # of the usual interval after the last reset, another one is due
 LAPSED = 2.0  # usual intervals without a reset: the habit is given up
@@ -139,6 +141,7 @@ def outcomes(
         pl.col("settled_at").max().alias("settles_at"),
         pl.col("crossed_at", "reset_at", "habit_at", "worked_at").min(),
         pl.col("observed_h").max(),
+        pl.col("unseen_h").min(),
         pl.col("reached_at").filter(pl.col("moved_to").is_null()).min(),
         pl.col("limit_value", "moved_to").sort_by(pl.col("moved_to").is_null(), maintain_order=True).first(),
     )
@@ -217,8 +220,9 @@ def _courses(windows: pl.DataFrame, grid: Grid) -> pl.DataFrame:
     """What the series of each window did.
 
     Returns:
-        One row for each window: observed_h; reached_at, the first crossing of the very value that the ticket named;
-        reset_at and habit_at, the first reset from outside and the first by habit, looked for where they may decide.
+        One row for each window: observed_h; unseen_h, the hours at its end of which none was observed; reached_at, the
+        first crossing of the very value that the ticket named; reset_at and habit_at, the first reset from outside and
+        the first by habit, looked for where they may decide.
     """
     values, last = _aligned(windows, grid)
     width = values.shape[1]
@@ -237,9 +241,10 @@ def _courses(windows: pl.DataFrame, grid: Grid) -> pl.DataFrame:
         name: np.where(at >= 0, last - (width - at) * np.timedelta64(1, "h"), np.datetime64("NaT", "us"))
         for name, at in when.items()
     }
-    return pl.DataFrame({"observed_h": np.count_nonzero(seen & inside, axis=1)} | times).with_columns(
-        pl.col(list(when)).cast(TIME)
-    )
+    observed = seen & inside
+    newest = np.where(observed.any(axis=1), width - 1 - np.argmax(observed[:, ::-1], axis=1), opened - 1)
+    seen_of = {"observed_h": np.count_nonzero(observed, axis=1), "unseen_h": ends - 1 - newest}
+    return pl.DataFrame(seen_of | times).with_columns(pl.col(list(when)).cast(TIME))
 
 
 def _aligned(windows: pl.DataFrame, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
@@ -345,6 +350,12 @@ def _verdict(row: Mapping[str, Any], as_of: datetime) -> tuple[str | None, datet
     if 2 * row["observed_h"] < row["window_h"]:
         seen = f"only {row['observed_h']} of the window's {row['window_h']} hours were observed"
         return UNKNOWN, None, f"No crossing was seen, but {seen}."
+    if row["unseen_h"] >= UNSEEN * row["window_h"]:
+        return (
+            UNKNOWN,
+            None,
+            f"No crossing was seen, but nothing was observed in the window's last {row['unseen_h']} h.",
+        )
     if row["reset_at"]:
         why = f"It was reset on {format_utc(row['reset_at'])}, out of its habit, and stood no nearer to its limit then"
         return AVERTED, None, f"{why} than when the ticket opened; no crossing came."

@@ -218,8 +218,9 @@ class _Findings:
         asked = rule_policy(policy) if rule else policy
         told = events(self.nights, self.past.series, asked, rule)
         first, last = self.nights[0].as_of, self.nights[-1].as_of
-        # What is open on the last night is judged as if it were closed then; else only what came true would settle.
-        promised = promises(told).with_columns(pl.col("closed_at").fill_null(last))
+        # What is open on the last night is held to what it promises then; else only what came true would settle.
+        kept_up = last + timedelta(hours=asked.horizon_h)
+        promised = promises(told).with_columns(pl.col("closed_at").fill_null(kept_up))
         truth = self.truth
         judged = outcomes(promised, truth.crossings, truth.held, truth.limits)
         # Later crossings might have had tickets on nights that were not played.
@@ -266,7 +267,7 @@ def _write(
     series = found.questions["series_id"].n_unique()
     summary = summarise(ours.tickets, nights, ours.missed, found.settled(), baselines, series=series, policy=policy)
     records = piloting.records(ours.tickets, len(nights))
-    summary["services"] = proofs(found.settings.terms, records)
+    summary["services"] = proofs(found.settings.terms, records, len(nights))
     tried = _sweep(found, len(nights)) if sweep else None
     charts = draw_all(ours.tickets, found.nights, found.past)
     html = page(summary, ours.tickets, nights, ours.missed, charts, zone=found.settings.zone, sweep=tried)

@@ -225,10 +225,19 @@ def test_a_false_alarm_says_so():
 
 def test_unknown_where_under_half_was_observed():
     values = leak()
-    values[OPENED + 83 : OPENED + WINDOW] = np.nan
+    values[OPENED : OPENED + 85] = np.nan
     assert outcome(values, worked={"a": OPENED + 20}) == "unknown"
     assert "only 83 of the window's 168 hours" in why(values)
-    values[OPENED + 83] = 70
+    values[OPENED + 84] = 70
+    assert outcome(values) == "false_alarm"
+
+
+def test_unknown_where_nothing_was_observed_in_the_last_quarter():
+    values = leak()
+    values[OPENED + WINDOW - 42 : OPENED + WINDOW + 42] = np.nan
+    assert outcome(values) == "unknown"
+    assert "nothing was observed in the window's last 42 h" in why(values)
+    values[OPENED + WINDOW - 42] = 70
     assert outcome(values) == "false_alarm"
 
 
