@@ -91,10 +91,18 @@ class Record:
     @property
     def sentence(self) -> str:
         """'11 of 14 settled tickets were right (79 %, 95 % interval 52 % to 92 %), 2.1 a week opened in 60 nights'."""
-        rate = f"{self.tickets_per_week:.1f} a week opened in {self.nights} night{'' if self.nights == 1 else 's'}"
+        nights = f"{self.nights} night{'' if self.nights == 1 else 's'}"
+        if not self.tickets:
+            return f"no ticket in {nights}"
+        is_long = self.nights >= LEAST_NIGHTS
+        rate = (
+            f"{self.tickets_per_week:.1f} a week opened in {nights}"
+            if is_long
+            else f"{self.tickets} opened in {nights}"
+        )
         interval = share_interval(self.kept, self.settled)
         if interval is None:
-            return f"no ticket has settled, {rate}" if self.tickets else f"no ticket in {self.nights} nights"
+            return f"none has settled of {rate}"
         share = f"{format_share(self.kept / self.settled)}, 95\u00a0% interval"
         share += f" {format_share(interval.lo)} to {format_share(interval.hi)}"
         return f"{self.kept} of {self.settled} settled tickets were right ({share}), {rate}"
