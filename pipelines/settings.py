@@ -141,6 +141,9 @@ class Tickets(Options):
     publish_when: PublishWhen = PublishWhen()
     policy: TicketPolicy = TicketPolicy()
     trackers: list[Outbox] = Field(default_factory=lambda: [Outbox()])
+    feedback: str | None = Field(
+        default=None, description="CSV of what readers say of tickets; default: feedback.csv under the storage root"
+    )
 
     @model_validator(mode="after")
     def _named_once(self) -> Tickets:
@@ -221,6 +224,11 @@ class Settings(Options):
     def shadow_folder(self) -> Path:
         """Where the tickets are that no tracker hears of."""
         return self.root / SHADOW
+
+    @property
+    def feedback_file(self) -> Path:
+        """Where people say whether tickets were useful."""
+        return self.path(self.tickets.feedback) if self.tickets.feedback else self.root / "feedback.csv"
 
     @property
     def terms(self) -> dict[str | None, Terms]:
