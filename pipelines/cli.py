@@ -89,6 +89,24 @@ def replay(
 
 
 @app.command()
+def feedback(
+    ticket_id: Annotated[str, typer.Argument(help="The ticket's id, or its beginning.")],
+    useful: Annotated[str, typer.Argument(metavar="yes|no", help="Was it useful?")],
+    *,
+    by: Annotated[str, typer.Option(envvar="USER", help="Who says so.")] = "",
+    worked: Annotated[str | None, typer.Option(help="When it was acted on, e.g. 2026-05-31T13:00.")] = None,
+    note: Annotated[str | None, typer.Option(help="What else there is to say.")] = None,
+    config: Config = None,
+) -> None:
+    """Say whether a ticket was useful; the next night shows it beside what became of the ticket."""
+    settings = load(config)
+    from pipelines import feedback_entry  # noqa: PLC0415
+
+    told = feedback_entry.give(settings, ticket_id, useful, by=by, worked=worked, note=note)
+    console.print(told, markup=False, soft_wrap=True)
+
+
+@app.command()
 def check(config: Config = None) -> None:
     """Say whether everything is reachable and sensible, one line a finding."""
     settings: Settings = load(config)

@@ -3,8 +3,8 @@
 Belongs here: which promises are due, and the hours, limits and nights that they are held against. Not here: the rules
 (``forecasting.settlement``, ``reports.ticket_outcomes``, ``reports.ticket_misses``).
 
-All of it rests on hours and nights before the cut, and on what the nights before had not settled yet: a night that is
-run again settles the same.
+All of it rests on hours and nights before the cut, on what people had said of tickets by then, and on what the nights
+before had not settled yet: a night that is run again settles the same.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import polars as pl
 from features.grid import to_grid
 from forecasting.settlement import CROSSINGS, SETTLEMENTS, STEP_DAYS, UNKNOWN, crossings, held, settle
 from forecasting.tables import HORIZONS
-from pipelines import history
+from pipelines import feedback, history
 from pipelines.publishing.results import changed_limits
 from pipelines.publishing.runs import night_before
 from pipelines.site import Night
@@ -141,8 +141,9 @@ def judge_tickets(night: Night) -> pl.DataFrame:
         hours = (night.as_of - opened) // timedelta(hours=1) + HISTORY_H
         ids = due["series_id"].unique().sort()
         history.gather(con, night.frames, ids, night.as_of, hours, name=TICKET_HOURS)
+        worked = feedback.worked(con, night)
     grid = to_grid(night.frames.read(TICKET_HOURS), night.as_of, hours)
-    found = outcomes(due, crossings(grid, limits, quiet_days=0), held(grid), limits)
+    found = outcomes(due, crossings(grid, limits, quiet_days=0), held(grid), limits, worked)
     return _stamped(found.filter(pl.col("outcome").is_not_null()), OUTCOMES, night.as_of)
 
 

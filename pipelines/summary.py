@@ -31,6 +31,7 @@ def show(console: Console, settings: Settings, night: date, outcome: Outcome) ->
         ("failed", f"{counts['failures']} series, see forecasting.failures" if counts["failures"] else "none"),
         ("tickets", _plain(counts["tickets"])),
         ("ledger", _plain(counts["ledger"]) or "nothing came due"),
+        ("feedback", _plain(counts["feedback"]) or "none"),
         ("services", _plain(counts["services"])),
         *((f"switched {service}", why) for service, why in outcome.switched),
         ("incidents", _plain(counts["incidents"])),

@@ -5,11 +5,11 @@ from collections import Counter
 import dagster as dg
 import polars as pl
 
-from pipelines import digests, incident_report, ticketing
+from pipelines import digests, feedback, incident_report, ticketing
 from pipelines.assets import metadata
 from pipelines.assets.features import HOURLY, INCIDENT_DURATIONS
 from pipelines.assets.forecasting import LIMITS, RISKS, SETTLEMENTS
-from pipelines.assets.tickets import MISSES, PROFILES, SERVICE_MODES, TICKET_EVENTS, TICKET_OUTCOMES
+from pipelines.assets.tickets import FEEDBACK, MISSES, PROFILES, SERVICE_MODES, TICKET_EVENTS, TICKET_OUTCOMES
 from pipelines.frames import forget_old
 from pipelines.ledger import WarehouseLedger
 from pipelines.publishing.results import NIGHTLY_TABLES, SETTLED_TABLES, StagedResults, publish_results
@@ -48,7 +48,7 @@ def incident_trends(context: dg.AssetExecutionContext, site: dg.ResourceParam[Si
     kinds={"duckdb"},
     deps=[
         HOURLY, LIMITS, RISKS, SETTLEMENTS, TICKET_EVENTS, TICKET_OUTCOMES, MISSES, SERVICE_MODES, INCIDENT_TRENDS,
-        PROFILES,
+        PROFILES, FEEDBACK,
         ["forecasting", "forecasts"], ["forecasting", "models"], ["forecasting", "calibration"],
         ["forecasting", "tournament"], ["forecasting", "failures"],
     ],
@@ -63,6 +63,8 @@ def published_results(context: dg.AssetExecutionContext, site: dg.ResourceParam[
         limits=night.frames.path("forecasting.limits"),
         nightly={table: night.frames.path(table) for table in NIGHTLY_TABLES},
         settled={table: night.frames.path(table) for table in SETTLED_TABLES},
+        feedback=night.frames.path(feedback.TABLE),
+        rejects=[night.frames.path(feedback.REFUSED)],
     )
     counts = count(night)
     with night.progress.stage("commit what was concluded"), night.warehouse.writer() as con:
@@ -139,7 +141,8 @@ def snapshot(context: dg.AssetExecutionContext, site: dg.ResourceParam[Site]) ->
 
 def count(night: Night) -> dict[str, object]:
     """What the end-of-run table shows, from the night's own frames."""
-    noted = {name: night.frames.noted(name) for name in ("staged.metrics", "staged.incidents", "published.raw")}
+    stages = ("staged.metrics", "staged.incidents", "published.raw", "reports.feedback")
+    noted = {name: night.frames.noted(name) for name in stages}
     risks = night.frames.read("forecasting.risks")
     longest = risks.filter(pl.col("horizon_h") == night.settings.tickets.policy.horizon_h)
     abstained = longest.filter(pl.col("state") == "abstained")["reason"]
@@ -147,7 +150,7 @@ def count(night: Night) -> dict[str, object]:
     incidents = night.frames.scan("features.incident_durations").select(pl.len()).collect().item()
     return {
         "ingested": staged | noted["published.raw"] | noted["staged.incidents"]["counts"],
-        "rejected": Counter(noted["staged.metrics"]["rejected"]) + Counter(noted["staged.incidents"]["rejected"]),
+        "rejected": sum((Counter(found["rejected"]) for found in noted.values() if "rejected" in found), Counter()),
         "series": {
             "with a signal": len(night.frames.read("features.signals")),
             "profiled": len(night.frames.read("features.profiles")),
@@ -157,6 +160,7 @@ def count(night: Night) -> dict[str, object]:
         "failures": len(night.frames.read("forecasting.failures")),
         "tickets": _tally(night.frames.read("reports.ticket_events")["event"]),
         "ledger": _ledger(night),
+        "feedback": _feedback(night),
         "services": _services(night),
         "incidents": {"known at the cut": incidents},
     }
@@ -167,6 +171,12 @@ def _ledger(night: Night) -> dict[str, int]:
     risks = night.frames.read("forecasting.settlements")
     judged, missed = night.frames.read("reports.ticket_outcomes"), night.frames.read("reports.misses")
     return {"risks_settled": len(risks)} | _tally(judged["outcome"]) | {"missed": len(missed)}
+
+
+def _feedback(night: Night) -> dict[str, int]:
+    """What people have said of tickets."""
+    useful = night.frames.read(feedback.TABLE)["useful"]
+    return {"useful": int(useful.sum()), "not_useful": int((~useful).sum())}
 
 
 def _services(night: Night) -> dict[str, int]:

@@ -1,10 +1,11 @@
-"""Group `reports`: tonight's tickets by policy, and the ledger of what became of earlier ones."""
+"""Group `reports`: tonight's tickets by policy, what people say of tickets, and the ledger of what became of them."""
 
 from collections.abc import Iterator
 
 import dagster as dg
 
 from pipelines import checks, piloting, settling, steps
+from pipelines import feedback as opinions
 from pipelines.assets import metadata
 from pipelines.assets.features import HOURLY
 from pipelines.assets.forecasting import LIMITS, RISKS, SETTLEMENTS
@@ -15,6 +16,7 @@ TICKET_EVENTS = ["reports", "ticket_events"]
 TICKET_OUTCOMES = ["reports", "ticket_outcomes"]
 MISSES = ["reports", "misses"]
 SERVICE_MODES = ["reports", "service_modes"]
+FEEDBACK = ["reports", "feedback"]
 PROFILES = ["features", "profiles"]
 
 
@@ -55,9 +57,27 @@ def ticket_events(context: dg.AssetExecutionContext, site: dg.ResourceParam[Site
     return dg.MaterializeResult(metadata=told, check_results=results)
 
 
+@dg.asset(
+    key=FEEDBACK,
+    group_name="reports",
+    kinds={"csv", "polars"},
+    deps=[TICKET_EVENTS],
+    description="Whether people found tickets useful and when they worked them, as they say in the file of feedback.",
+)
+def feedback(context: dg.AssetExecutionContext, site: dg.ResourceParam[Site]) -> dg.MaterializeResult:
+    night = site.night(context)
+    with night.progress.stage("read feedback"):
+        found = opinions.listen(night)
+    night.frames.note("reports.feedback", {"rejected": found.rejected})
+    told = metadata.table(night.frames.path(opinions.TABLE)) | metadata.counts({"held_back": found.heard.held_back})
+    told |= {"heard": metadata.rows(found.heard.feedback), "refused": metadata.rows(found.refused, 50)}
+    return dg.MaterializeResult(metadata=told | {"rejected": metadata.tally(found.rejected, "reason")})
+
+
 @dg.multi_asset(
     specs=[
-        dg.AssetSpec(TICKET_OUTCOMES, group_name="reports", deps=[TICKET_EVENTS, LIMITS, HOURLY], kinds={"numpy"},
+        dg.AssetSpec(TICKET_OUTCOMES, group_name="reports", deps=[TICKET_EVENTS, FEEDBACK, LIMITS, HOURLY],
+                     kinds={"numpy"},
                      description="What became of tickets: came true, averted, false alarm or unknown, and why."),
         dg.AssetSpec(MISSES, group_name="reports", deps=[SETTLEMENTS, TICKET_EVENTS, RISKS], kinds={"polars"},
                      description="Crossings since the night before that no ticket foresaw, and why not."),
@@ -89,4 +109,4 @@ def service_modes(context: dg.AssetExecutionContext, site: dg.ResourceParam[Site
     return dg.MaterializeResult(metadata=metadata.table(path) | {"tonight": metadata.rows(decided.drop("as_of"), 50)})
 
 
-ASSETS = [ticket_events, ledger, service_modes]
+ASSETS = [ticket_events, feedback, ledger, service_modes]

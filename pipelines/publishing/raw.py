@@ -51,7 +51,7 @@ def publish_raw(con: duckdb.DuckDBPyConnection, staged: StagedRaw, run: Run, ret
         key = ["source", "incident_id", "event_no"]
         counts |= _publish_versions(con, "raw.incident_events", staged.incident_events, key, "changed_at")
     begin_run(con, run, counts)
-    _publish_rejects(con, staged.rejects, run)
+    publish_rejects(con, staged.rejects, run)
     return counts
 
 
@@ -193,13 +193,19 @@ def _publish_versions(
     return {f"{name}_new": new, f"{name}_changed": one(con, "SELECT count(*) FROM outdated")}
 
 
-def _publish_rejects(con: duckdb.DuckDBPyConnection, files: Sequence[Path], run: Run) -> None:
-    """What was refused, numbered over all files of the run."""
+def publish_rejects(con: duckdb.DuckDBPyConnection, files: Sequence[Path], run: Run) -> None:
+    """What was refused, numbered over all files of the run; that of a source's file replaces what it was."""
     if files:
+        con.execute(
+            f"DELETE FROM raw.rejects AS r USING {parquet(files)} AS s"
+            " WHERE r.run_id = $run_id AND r.source = s.source AND r.file = s.file",
+            {"run_id": run.run_id},
+        )
         con.execute(
             f"""
             INSERT INTO raw.rejects
-            SELECT $run_id, row_number() OVER (ORDER BY source, file, file_row, reason, detail),
+            SELECT $run_id, (SELECT coalesce(max(row), 0) FROM raw.rejects WHERE run_id = $run_id)
+                       + row_number() OVER (ORDER BY source, file, file_row, reason, detail),
                    source, file, file_row, reason, detail
             FROM {parquet(files)}
             ORDER BY ALL

@@ -1,7 +1,8 @@
 """The second commit: what was concluded.
 
 Results of a night replace that night's rows whole, so a re-run leaves no trace of the run before; hours and limits are
-replaced by their keys. What a night settles about earlier ones replaces what it settled when it ran before.
+replaced by their keys. What a night settles about earlier ones replaces what it settled when it ran before. What people
+say replaces what they had said before that night; their lines may go, what was heard stays.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import duckdb
 
+from pipelines.publishing.raw import publish_rejects
 from pipelines.publishing.runs import Run, finish_run, newest_night
 from pipelines.publishing.sql import columns, parquet
 from pipelines.settings import Retention
@@ -50,6 +52,9 @@ class StagedResults:
     """Table -> frame, for each of NIGHTLY_TABLES."""
     settled: Mapping[str, Path]
     """Table -> frame, for each of SETTLED_TABLES."""
+    feedback: Path
+    rejects: Sequence[Path] = ()
+    """Rows that were refused after the first commit."""
 
 
 def publish_results(
@@ -78,11 +83,13 @@ def publish_results(
         con.execute(f"INSERT INTO {table} BY NAME FROM {parquet([staged.nightly[table]])} ORDER BY ALL")
     for table, key in SETTLED_TABLES.items():
         _publish_settled(con, table, key, staged.settled[table], run.as_of)
+    _publish_feedback(con, staged.feedback, run.as_of)
     stale = _mark_stale(con, run.as_of) if differs else []
     newest = newest_night(con)
     if newest is None or run.as_of >= newest:
         _purge(con, run.as_of, retention)
     finish_run(con, run, counts)
+    publish_rejects(con, staged.rejects, run)
     return stale
 
 
@@ -99,6 +106,23 @@ def _publish_settled(
         {"as_of": as_of},
     )
     con.execute(f"INSERT INTO {table} BY NAME FROM {fresh} ORDER BY ALL")
+
+
+def _publish_feedback(con: duckdb.DuckDBPyConnection, frame: Path, as_of: datetime) -> None:
+    """Replace what somebody had said of a ticket before the cut; what a later night heard since stays."""
+    fresh = parquet([frame])
+    con.execute(
+        f"""
+        DELETE FROM reports.feedback AS t USING {fresh} AS s
+        WHERE t.ticket_id = s.ticket_id AND t.given_by = s.given_by
+            AND (t.given_at < $as_of OR t.given_at = s.given_at)
+        """,
+        {"as_of": as_of},
+    )
+    con.execute(
+        f"INSERT INTO reports.feedback BY NAME FROM {fresh} ANTI JOIN reports.feedback USING (ticket_id, given_by)"
+        " ORDER BY ALL"
+    )
 
 
 def _publish_limits(con: duckdb.DuckDBPyConnection, frame: Path, as_of: datetime) -> None:

@@ -65,7 +65,13 @@ class Batch:
 
 
 def land(
-    con: duckdb.DuckDBPyConnection, reports: Sequence[FileReport], rejects: Rejects, folder: Path, *, first_no: int = 0
+    con: duckdb.DuckDBPyConnection,
+    reports: Sequence[FileReport],
+    rejects: Rejects,
+    folder: Path,
+    *,
+    first_no: int = 0,
+    padded: bool = False,
 ) -> list[Batch]:
     """Batches that hold every file once.
 
@@ -74,11 +80,14 @@ def land(
         rejects: receives the broken rows of CSV files.
         folder: for landed copies; the caller removes it.
         first_no: the number of the first file.
+        padded: whether rows of CSV files may end early, as people write them; else they are broken.
 
     Raises:
         InputError: a file changed since it was inspected, or is cut short.
     """
-    opened = [_open(con, number, report, rejects, folder) for number, report in enumerate(reports, first_no)]
+    opened = [
+        _open(con, number, report, rejects, folder, padded=padded) for number, report in enumerate(reports, first_no)
+    ]
     return [_batch(list(group)) for _, group in groupby(opened, key=lambda file: file.layout)]
 
 
@@ -96,13 +105,15 @@ class _Opened:
         return self.landed, tuple(self.report.columns.items()), tuple(self.report.parts.items())
 
 
-def _open(con: duckdb.DuckDBPyConnection, number: int, report: FileReport, rejects: Rejects, folder: Path) -> _Opened:
+def _open(
+    con: duckdb.DuckDBPyConnection, number: int, report: FileReport, rejects: Rejects, folder: Path, *, padded: bool
+) -> _Opened:
     target = folder / f"{number}.parquet"
     if report.dialect is not None:
         try:
             _land_clean(con, report.path, report.dialect, target)
         except duckdb.InvalidInputException:
-            _land_row_by_row(number, report, report.dialect, target, rejects)
+            _land_row_by_row(number, report, report.dialect, target, rejects, padded=padded)
         except duckdb.IOException as error:
             raise reading_failed(report.name, error) from error
         return _Opened(number, report, target, landed=True)
@@ -158,13 +169,16 @@ def _land_clean(con: duckdb.DuckDBPyConnection, path: Path, dialect: Dialect, ta
     )
 
 
-def _land_row_by_row(number: int, report: FileReport, dialect: Dialect, target: Path, rejects: Rejects) -> None:
+def _land_row_by_row(
+    number: int, report: FileReport, dialect: Dialect, target: Path, rejects: Rejects, *, padded: bool
+) -> None:
     """Land the sound rows of a CSV file and refuse the others."""
     schema = pa.schema([("file_row", pa.int64()), *((f"c{c}", pa.string()) for c in range(len(dialect.named)))])
     first_row = 1
     try:
         with open_text(report.path, dialect) as file, pq.ParquetWriter(target, schema) as writer:
-            for records in _chunks(file, dialect):
+            for chunk in _chunks(file, dialect):
+                records = [_filled(record, len(dialect.header)) for record in chunk] if padded else chunk
                 faults = [_fault(record, len(dialect.header)) for record in records]
                 numbered = list(zip(count(first_row), records, faults, strict=False))
                 rejects.add(number, BROKEN_ROW, [(row, fault) for row, _, fault in numbered if fault])
@@ -191,6 +205,11 @@ def _chunks(file: IO[str], dialect: Dialect) -> Iterator[list[list[str] | csv.Er
         except csv.Error as error:
             records.append(error)
         yield records
+
+
+def _filled(record: list[str] | csv.Error, width: int) -> list[str] | csv.Error:
+    """A row that ends early, with empty cells to its end."""
+    return record if isinstance(record, csv.Error) else record + [""] * (width - len(record))
 
 
 def _fault(record: list[str] | csv.Error, width: int) -> str | None:

@@ -40,23 +40,30 @@ class Rule:
 
 
 def read(
-    con: duckdb.DuckDBPyConnection, table: str, batches: Sequence[Batch], parts: Mapping[str, Part], zone: str | None
+    con: duckdb.DuckDBPyConnection,
+    table: str,
+    batches: Sequence[Batch],
+    parts: Mapping[str, Part],
+    zone: str | None,
+    *,
+    many_hands: bool = False,
 ) -> None:
     """Fill a new temporary table with every row of the batches: file_no, file_row, and each part typed as it is named
     and, as text, `written_` before its name.
 
     Args:
         zone: of times that carry none.
+        many_hands: whether the rows were written one by one, each in the time zone of its writer.
 
     Raises:
-        InputError: a file is damaged, or mixes time zones in a column.
+        InputError: a file is damaged, or mixes time zones in a column, unless it is of many hands.
     """
     columns = (f"{quoted(name)} {SQL_TYPES[part.kind]}, written_{name} VARCHAR" for name, part in parts.items())
     con.execute(f"CREATE TEMP TABLE {table} (file_no INTEGER, file_row BIGINT, {', '.join(columns)})")
     for batch in batches:
         with explained(con, batch.files):
             for name in batch.parts:
-                if parts[name].kind is Kind.TIME:
+                if parts[name].kind is Kind.TIME and not many_hands:
                     times.refuse_mixed_zones(con, batch, name, zone)
             con.execute(f"INSERT INTO {table} BY NAME {_typed(batch, parts, zone)}")
 

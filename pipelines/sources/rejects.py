@@ -30,6 +30,8 @@ NOT_A_NUMBER = "not a number"
 NAN = "NaN"
 INFINITE = "infinite"
 NOT_A_FLAG = "neither true nor false"
+NO_TICKET = "no such ticket"
+UNREADABLE_FILE = "unreadable file"
 NO_ID = "no incident id"
 NO_CREATED = "no created time"
 DUPLICATE_ID = "duplicate incident id"
@@ -42,6 +44,8 @@ MEND = {
     NO_ZONE: "add Z, or set the source's time_zone",
     DATE_ORDER: "day or month first? write it as 2026-05-31",
     UNREADABLE_TIME: "write it as 2026-05-31T13:00:00Z",
+    NOT_A_FLAG: "write yes or no",
+    NO_TICKET: "copy its id from the end of the ticket, or remove the line",
 }
 """Reason -> what to do, where the reason alone does not say it; the detail of a listed row ends with it."""
 

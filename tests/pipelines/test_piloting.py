@@ -85,7 +85,7 @@ def published(night: Night) -> dict[str | None, bool]:
 
 
 def proof(settings: Settings, **found: Record) -> None:
-    record_replay(settings, found, NIGHT - timedelta(days=60), NIGHT - timedelta(days=8), 52)
+    record_replay(settings, {**found}, NIGHT - timedelta(days=60), NIGHT - timedelta(days=8), 52)
 
 
 # ----------------------------------------------------------------------------------------------------------- records
@@ -140,7 +140,7 @@ def test_a_replay_of_another_policy_proves_nothing(tmp_path: Path, then: str, no
 
 
 def test_an_old_replay_and_one_of_later_nights_do_not_count(night: Night):
-    good = {"shop": Record(52, 9, 8, 8)}
+    good: dict[str | None, Record] = {"shop": Record(52, 9, 8, 8)}
     record_replay(night.settings, good, NIGHT - timedelta(days=200), NIGHT - timedelta(days=91), 109)
     record_replay(night.settings, good, NIGHT, NIGHT + timedelta(days=30), 30)
     assert not published(night)["shop"]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -55,7 +56,9 @@ class Publisher:
         with self.warehouse.writer() as con:
             return publish_raw(con, staged, run, KEEP)
 
-    def conclude(self, run: Run, rolled_days: Path | None = None, **nightly: pl.DataFrame) -> list[datetime]:
+    def conclude(
+        self, run: Run, rolled_days: Path | None = None, rejects: Sequence[Path] = (), **nightly: pl.DataFrame
+    ) -> list[datetime]:
         with self.warehouse.reader() as con:
             pending = """(
                 SELECT s.*
@@ -66,12 +69,14 @@ class Publisher:
             hourly = con.sql(rollup(pending)).pl()
             days = con.sql("FROM raw.pending_days").pl()
             empty = {
-                t: con.sql(f"FROM {t} LIMIT 0").pl() for t in ("forecasting.limits", *NIGHTLY_TABLES, *SETTLED_TABLES)
+                t: con.sql(f"FROM {t} LIMIT 0").pl()
+                for t in ("forecasting.limits", "reports.feedback", *NIGHTLY_TABLES, *SETTLED_TABLES)
             }
         told = empty | {table: nightly[name] for table in empty if (name := table.split(".")[1]) in nightly}
         frames, settled = ({t: self.file(told[t]) for t in kind} for kind in (NIGHTLY_TABLES, SETTLED_TABLES))
-        limits = self.file(told["forecasting.limits"])
-        staged = StagedResults(self.file(hourly), rolled_days or self.file(days), limits, frames, settled)
+        limits, feedback = self.file(told["forecasting.limits"]), self.file(told["reports.feedback"])
+        days_file = rolled_days or self.file(days)
+        staged = StagedResults(self.file(hourly), days_file, limits, frames, settled, feedback, rejects)
         with self.warehouse.writer() as con:
             return publish_results(con, staged, run, KEEP, {})
 
@@ -366,3 +371,33 @@ def test_what_a_night_settles_goes_before_what_it_or_a_later_one_had_settled(pub
         ("a", "came_true", AS_OF),
         ("b", "averted", later),
     ]
+
+
+def opinion(by: str, useful: bool, given_at: datetime, ticket_id: str = "a") -> pl.DataFrame:
+    row = {"ticket_id": ticket_id, "given_by": by, "useful": useful, "worked_at": None, "note": None}
+    return pl.DataFrame([row | {"given_at": given_at}])
+
+
+def test_an_opinion_is_replaced_by_the_same_persons_and_never_lost(publisher: Publisher):
+    said, later = AS_OF - HOUR, AS_OF + timedelta(days=1)
+    publisher.conclude(run_of(AS_OF), feedback=pl.concat([opinion("kim", True, said), opinion("lea", True, said)]))
+    publisher.conclude(run_of(AS_OF), feedback=opinion("kim", False, said))  # corrected; the other line is gone
+    publisher.conclude(run_of(later), feedback=opinion("lea", False, AS_OF))
+    publisher.conclude(run_of(AS_OF), feedback=pl.concat([opinion("kim", False, said), opinion("lea", True, said)]))
+    assert publisher.rows("SELECT given_by, useful, given_at FROM reports.feedback ORDER BY ALL") == [
+        ("kim", False, said),
+        ("lea", False, AS_OF),
+    ]
+
+
+def test_what_is_refused_after_the_first_commit_is_listed_behind_it_and_once(publisher: Publisher, tmp_path: Path):
+    schema = {"source": pl.String, "file": pl.String, "file_row": pl.Int64, "reason": pl.String, "detail": pl.String}
+    first, second = (
+        publisher.file(pl.DataFrame([(name, "f.csv", 7, "why", "what")], schema=schema, orient="row"))
+        for name in ("desk", "feedback")
+    )
+    with publisher.warehouse.writer() as con:
+        publish_raw(con, StagedRaw(rejects=[first]), run_of(AS_OF), KEEP)
+    for _again in range(2):
+        publisher.conclude(run_of(AS_OF), rejects=[second])
+    assert publisher.rows("SELECT row, source FROM raw.rejects ORDER BY row") == [(1, "desk"), (2, "feedback")]

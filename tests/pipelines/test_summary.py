@@ -16,7 +16,8 @@ from pipelines.settings import parse
 from pipelines.summary import show
 
 COUNTS = {"ingested": {"samples_new": 5}, "rejected": {}, "series": {}, "risks": {}, "abstained": {}, "failures": 0,
-          "tickets": {}, "ledger": {"missed": 1}, "services": {"in_shadow": 2}, "incidents": {}}  # fmt: skip
+          "tickets": {}, "ledger": {"missed": 1}, "feedback": {}, "services": {"in_shadow": 2},
+          "incidents": {}}  # fmt: skip
 SPECS = [dg.AssetCheckSpec(name, asset="table", description=f"{name} asks this.") for name in ("calm", "odd", "bad")]
 
 

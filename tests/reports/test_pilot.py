@@ -19,9 +19,9 @@ records = st.builds(
 
 
 def only(mode: str, ledger: Record | None, replay: Record | None, before: bool | None = None) -> dict:
-    told = [{} if record is None else {"shop": record} for record in (ledger, replay)]
+    told, played = ({} if record is None else {"shop": record} for record in (ledger, replay))
     earlier = {} if before is None else {"shop": before}
-    (row,) = decide({"shop": Terms(mode, BAR)}, *told, earlier).iter_rows(named=True)  # pyright: ignore[reportArgumentType]
+    (row,) = decide({"shop": Terms(mode, BAR)}, told, played, earlier).iter_rows(named=True)  # pyright: ignore[reportArgumentType]
     return row
 
 

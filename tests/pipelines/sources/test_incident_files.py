@@ -99,7 +99,7 @@ def test_updated_is_the_field_or_else_the_newest_stamp_that_is_not_of_the_future
         (incident(2, cancelled_at=later(days=-1)), "cancelled before created", None),
         (incident(2, created_at="2099-01-01T00:00:00Z"), "future", "created 2099-01-01 00:00:00"),
         (incident(2, reopen_count="some"), "not a number", "reopen_count: some"),
-        (incident(2, is_predicted="perhaps"), "neither true nor false", "is_predicted: perhaps"),
+        (incident(2, is_predicted="perhaps"), "neither true nor false", "is_predicted: perhaps (write yes or no)"),
         (incident(1), "duplicate incident id", "INC1"),
     ],
 )  # fmt: skip
