@@ -37,6 +37,9 @@ def nightly(config: Config = None, as_of: AsOf = None) -> None:
     from pipelines.summary import show  # noqa: PLC0415
 
     show(console, settings, night, outcome)
+    if outcome.unread:
+        names = ", ".join(source for source, _ in outcome.unread)
+        raise RunFailedError(f"not fetched: {names}; all else is done, run the night again when they answer")
 
 
 @app.command()

@@ -22,6 +22,7 @@ from pipelines.preflight import exclusive, require
 from pipelines.progress import Bars
 from pipelines.settings import Settings, cut
 from pipelines.site import Site
+from pipelines.sources.rejects import NOT_FETCHED
 
 SITE_TAG = "forewarn/site"
 UNFINISHED = [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
@@ -35,6 +36,7 @@ class Outcome:
     counts: what main.runs says of it.
     seconds: stage -> how long it took.
     stale: later nights whose tickets rest on what this night said before.
+    unread: sources that were not fetched whole, with why.
     unreached: tickets that a tracker did not take, with its message.
     switched: services whose publishing was switched on or off, with the reason.
     warned: asset checks that failed without stopping the run, with what they ask for and what was found.
@@ -43,6 +45,7 @@ class Outcome:
     counts: dict[str, Any]
     seconds: dict[str, float]
     stale: list[datetime]
+    unread: list[tuple[str, str]]
     unreached: list[tuple[str, str]]
     switched: list[tuple[str, str]]
     warned: list[tuple[str, str]]
@@ -74,6 +77,17 @@ def _outcome(site: Site, as_of: datetime, seconds: dict[str, float], warned: lis
         stale = con.execute(
             "SELECT as_of FROM main.runs WHERE as_of > $as_of AND status = 'stale' ORDER BY as_of", {"as_of": as_of}
         ).fetchall()
+        unread = con.execute(
+            """
+            SELECT source, any_value(detail ORDER BY row)
+                || if(count(*) > 1, ' (and ' || (count(*) - 1) || ' more, see raw.rejects)', '')
+            FROM raw.rejects JOIN main.runs USING (run_id)
+            WHERE as_of = $as_of AND reason = $not_fetched
+            GROUP BY source
+            ORDER BY source
+            """,
+            {"as_of": as_of, "not_fetched": NOT_FETCHED},
+        ).fetchall()
         unreached = con.execute(
             """
             SELECT ticket_id, error
@@ -94,7 +108,7 @@ def _outcome(site: Site, as_of: datetime, seconds: dict[str, float], warned: lis
             """,
             {"as_of": as_of},
         ).fetchall()
-    return Outcome(json.loads(counts[0][0]), seconds, [row[0] for row in stale], unreached, switched, warned)
+    return Outcome(json.loads(counts[0][0]), seconds, [row[0] for row in stale], unread, unreached, switched, warned)
 
 
 def _execute(

@@ -10,24 +10,15 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Literal
 
 from pipelines.settings import Settings
 from pipelines.site import Site
-from pipelines.sources import inspect
+from pipelines.sources import inspect, survey
 from pipelines.sources.errors import InputError
+from pipelines.sources.findings import Finding
 from pipelines.warehouse import WarehouseError
 
 LEAST_FREE = 1 << 30
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One line of ``forewarn check``."""
-
-    level: Literal["ok", "note", "fault"]
-    text: str
 
 
 @contextmanager
@@ -55,7 +46,8 @@ def require(site: Site) -> None:
     """What a night cannot do without.
 
     Raises:
-        InputError: a source's files are missing or unusable.
+        InputError: a source's files are missing or unusable. A server that does not answer is no such fault: the night
+            goes on without it, and says so.
         WarehouseError: the warehouse is locked, damaged or of a newer version.
     """
     site.make_sample()
@@ -80,11 +72,10 @@ def _sources(site: Site) -> Iterator[Finding]:
         yield Finding("fault", "sources: none are named; add sources.metrics or sources.incidents")
     for source in sources:
         try:
-            files = inspect(source, site.settings)
+            for found in survey(source, site.settings):
+                yield Finding(found.level, f"source {source.name}: {found.text}")
         except InputError as error:
             yield Finding("fault", f"source {source.name}: {error}")
-        else:
-            yield Finding("ok", f"source {source.name}: {len(files)} readable file{'s' if len(files) != 1 else ''}")
 
 
 def _warehouse(site: Site) -> Finding:

@@ -27,6 +27,7 @@ from features.names import Name, Zone
 from features.options import Options
 from features.signals import Signal
 from forecasting.options import ForecastingOptions
+from pipelines.source_options import TYPES, IncidentSource, MetricSource
 from reports.incident_options import IncidentOptions
 from reports.pilot import Mode, PublishWhen, Terms
 from reports.services import Service
@@ -44,51 +45,9 @@ class SettingsError(Exception):
 # ---------------------------------------------------------------------------------------------------------- sources
 
 
-class MetricFiles(Options):
-    """Long-format Parquet or CSV: one sample a row; columns that are not mapped become labels."""
-
-    name: Name = Field(description="names the source in messages; also its value where the files have no source column")
-    type: Literal["files"] = "files"
-    paths: list[str] = Field(min_length=1, description="files or globs, relative to the settings file")
-    columns: dict[Literal["source", "entity", "metric", "ts", "value", "unit"], str] = Field(
-        default_factory=dict, description="canonical name -> column in the files, where they differ"
-    )
-    time_zone: Zone | None = Field(
-        default=None, description="zone of time stamps that carry none; without it they are refused"
-    )
-
-
-IncidentColumn = Literal[
-    "source", "incident_id", "title", "service", "entity", "team", "category", "severity", "priority", "state",
-    "started_at", "detected_at", "created_at", "acknowledged_at", "mitigated_at", "resolved_at", "closed_at",
-    "cancelled_at", "updated_at", "reopen_count", "reassignment_count", "is_predicted",
-]  # fmt: skip
-EventColumn = Literal["source", "incident_id", "event_no", "changed_at", "state", "team", "assignee"]
-
-
-class IncidentEventFiles(Options):
-    """Status changes of the incidents, one a row."""
-
-    paths: list[str] = Field(min_length=1)
-    columns: dict[EventColumn, str] = Field(default_factory=dict)
-
-
-class IncidentFiles(Options):
-    """One incident a row, and optionally their status changes."""
-
-    name: Name
-    type: Literal["files"] = "files"
-    paths: list[str] = Field(min_length=1)
-    columns: dict[IncidentColumn, str] = Field(
-        default_factory=dict, description="canonical name -> column in the files, where they differ"
-    )
-    time_zone: Zone | None = None
-    events: IncidentEventFiles | None = None
-
-
 class Sources(Options):
-    metrics: list[MetricFiles] = Field(default_factory=list)
-    incidents: list[IncidentFiles] = Field(default_factory=list)
+    metrics: list[MetricSource] = Field(default_factory=list)
+    incidents: list[IncidentSource] = Field(default_factory=list)
 
     @model_validator(mode="after")
     def _named_once(self) -> Sources:
@@ -265,6 +224,9 @@ def _fill(value: Any, key: str) -> Any:
     return ENVIRONMENT.sub(from_environment, value)
 
 
+LIMIT_MODELS = ("ConstantLimit", "SeriesLimit", "PastLimit")
+
+
 def _explain(error: ValidationError) -> str:
     """The first fault in one line: its key as written in the file, what is wrong, and how many more there are."""
     first, *more = error.errors(include_url=False)
@@ -272,7 +234,7 @@ def _explain(error: ValidationError) -> str:
     for part in first["loc"]:
         if isinstance(part, int):
             key += f"[{part}]"
-        elif part not in ("ConstantLimit", "SeriesLimit", "PastLimit"):
+        elif part not in (*LIMIT_MODELS, *TYPES):
             key += f".{part}" if key else str(part)
     said = first["msg"].removeprefix("Value error, ")
     if first["type"] == "extra_forbidden":

@@ -35,6 +35,7 @@ def show(console: Console, settings: Settings, night: date, outcome: Outcome) ->
         ("services", _plain(counts["services"])),
         *((f"switched {service}", why) for service, why in outcome.switched),
         ("incidents", _plain(counts["incidents"])),
+        *((f"not fetched: {source}", why) for source, why in outcome.unread),
         *((f"not brought: {ticket}", why) for ticket, why in outcome.unreached),
         *((f"warning: {check}", why) for check, why in outcome.warned),
         *(("stale night", f"{later:%Y-%m-%d %H:%M} UTC: run it again") for later in outcome.stale),

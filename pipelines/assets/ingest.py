@@ -11,6 +11,7 @@ from pipelines import checks, sources
 from pipelines.assets import metadata
 from pipelines.publishing.raw import StagedRaw, publish_raw
 from pipelines.site import Night, Site
+from pipelines.sources.metric_staging import FETCHED
 from reports.services import service_of
 
 METRICS = ["staged", "metrics"]
@@ -37,6 +38,7 @@ def staged_metrics(context: dg.AssetExecutionContext, site: dg.ResourceParam[Sit
     configured = night.settings.sources.metrics
     counts: Counter[str] = Counter()
     rejected: Counter[str] = Counter()
+    remembered = fetched_before(night)
     with night.progress.stage("read metrics", len(configured)) as advance, night.warehouse.scratch() as con:
         for source in configured:
             staged = sources.stage_metrics(
@@ -47,6 +49,7 @@ def staged_metrics(context: dg.AssetExecutionContext, site: dg.ResourceParam[Sit
                 as_of=night.as_of,
                 now=night.started_at,
                 folder=folder_of(night, "metrics", source.name),
+                fetched=remembered.filter(pl.col("source") == source.name),
             )
             name_services(night, staged.series)
             counts.update(
@@ -122,8 +125,8 @@ def published_raw(context: dg.AssetExecutionContext, site: dg.ResourceParam[Site
         incidents=staged_files(night, "incidents", "incidents"),
         incident_events=staged_files(night, "incidents", "incident_events"),
         rejects=staged_files(night, "metrics", "rejects") + staged_files(night, "incidents", "rejects"),
+        fetched=[path for path in staged_files(night, "metrics", "fetched") if path.exists()],
     )
-    night.warehouse.migrate()  # a run that Dagster started has had no preflight
     with night.progress.stage("commit what came in"), night.warehouse.writer() as con:
         counts = publish_raw(con, staged, night.run, night.settings.storage.retention)
     night.frames.note("published.raw", counts)
@@ -144,6 +147,13 @@ def folder_of(night: Night, kind: str, source: str) -> Path:
     folder = night.frames.folder / "sources" / kind / source
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def fetched_before(night: Night) -> pl.DataFrame:
+    """What earlier runs fetched over a network: the columns of ``metric_staging.FETCHED``."""
+    night.warehouse.migrate()  # a run that Dagster started has had no preflight
+    with night.warehouse.reader() as con:
+        return con.sql(f"SELECT {', '.join(FETCHED)} FROM raw.fetched ORDER BY ALL").pl().cast(dict(FETCHED))
 
 
 def staged_files(night: Night, kind: str, name: str) -> list[Path]:

@@ -32,6 +32,7 @@ class StagedRaw:
     incidents: Sequence[Path] = ()
     incident_events: Sequence[Path] = ()
     rejects: Sequence[Path] = ()
+    fetched: Sequence[Path] = ()
 
 
 def publish_raw(con: duckdb.DuckDBPyConnection, staged: StagedRaw, run: Run, retention: Retention) -> dict[str, int]:
@@ -50,6 +51,8 @@ def publish_raw(con: duckdb.DuckDBPyConnection, staged: StagedRaw, run: Run, ret
     if staged.incident_events:
         key = ["source", "incident_id", "event_no"]
         counts |= _publish_versions(con, "raw.incident_events", staged.incident_events, key, "changed_at")
+    if staged.fetched:
+        _publish_fetched(con, staged.fetched, run)
     begin_run(con, run, counts)
     publish_rejects(con, staged.rejects, run)
     return counts
@@ -191,6 +194,20 @@ def _publish_versions(
     con.execute(f"INSERT INTO {table} SELECT * FROM staged_versions ANTI JOIN {table} USING ({keys}) ORDER BY {keys}")
     name = table.removeprefix("raw.")
     return {f"{name}_new": new, f"{name}_changed": one(con, "SELECT count(*) FROM outdated")}
+
+
+def _publish_fetched(con: duckdb.DuckDBPyConnection, files: Sequence[Path], run: Run) -> None:
+    """Remember what was fetched in the very commit that stores it; of one day what reaches further stays."""
+    same = "t.source = s.source AND t.query = s.query AND t.day = s.day"
+    con.execute(f"CREATE OR REPLACE TEMP TABLE staged_fetched AS FROM {parquet(files)}")
+    con.execute(
+        f"DELETE FROM raw.fetched AS t USING staged_fetched AS s WHERE {same} AND (s.until >= t.until OR s.complete)"
+    )
+    con.execute(
+        "INSERT INTO raw.fetched BY NAME SELECT *, $run_id AS run_id FROM staged_fetched"
+        " ANTI JOIN raw.fetched USING (source, query, day) ORDER BY ALL",
+        {"run_id": run.run_id},
+    )
 
 
 def publish_rejects(con: duckdb.DuckDBPyConnection, files: Sequence[Path], run: Run) -> None:

@@ -1,30 +1,70 @@
-"""Metrics and incidents come in. A new type of source is a module, a settings model, and a line here.
+"""Metrics and incidents come in. A new type of source is a module, a settings model
+(``pipelines.source_options``), and a line here.
 
 Belongs here: reading, judging row by row, and staging as Parquet. Not here: Dagster, and the warehouse, which
 takes what is staged.
+
+Sources that are files must be there, or the night does not begin. Sources that are asked over a network may fail in any
+way while the night goes on: what could not be fetched is a reject with the reason ``rejects.NOT_FETCHED``, and the run
+ends with exit code 1 when all else is done.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Any, Protocol
 
 import duckdb
+import polars as pl
 
 from features.signals import Signal
-from pipelines.settings import IncidentFiles, MetricFiles, Settings
-from pipelines.sources import incident_files, metric_files
-from pipelines.sources.files import FileReport
+from pipelines.settings import Settings
+from pipelines.source_options import IncidentFiles, IncidentSource, MetricFiles, MetricSource, Prometheus
+from pipelines.sources import incident_files, metric_files, prometheus
+from pipelines.sources.findings import Finding
 from pipelines.sources.incident_files import StagedIncidents
-from pipelines.sources.metric_files import StagedMetrics
+from pipelines.sources.metric_staging import StagedMetrics
 
-METRICS = {MetricFiles: metric_files}
+
+class Module(Protocol):
+    """What every source's module has."""
+
+    def inspect(self, source: Any, settings: Settings) -> Sequence[Any]:
+        """Whether a night may begin with it: cheap, without reading rows or asking a server."""
+        ...
+
+    def survey(self, source: Any, settings: Settings) -> Iterator[Finding]:
+        """What ``forewarn check`` says of it; servers are asked."""
+        ...
+
+
+class MetricModule(Module, Protocol):
+    """What a metric source's module has besides."""
+
+    def stage(
+        self,
+        con: duckdb.DuckDBPyConnection,
+        source: Any,
+        settings: Settings,
+        signals: Sequence[Signal],
+        *,
+        as_of: datetime,
+        now: datetime,
+        folder: Path,
+        fetched: pl.DataFrame | None,
+    ) -> StagedMetrics:
+        """See `stage_metrics`."""
+        ...
+
+
+METRICS: dict[type, MetricModule] = {MetricFiles: metric_files, Prometheus: prometheus}
 INCIDENTS = {IncidentFiles: incident_files}
-"""Settings model -> module with `inspect` and `stage`."""
+"""Settings model -> module."""
 
 
-def inspect(source: MetricFiles | IncidentFiles, settings: Settings) -> list[FileReport]:
+def inspect(source: MetricSource | IncidentSource, settings: Settings) -> Sequence[Any]:
     """Whether a source can be read, before a run begins and without reading its rows.
 
     Raises:
@@ -33,15 +73,25 @@ def inspect(source: MetricFiles | IncidentFiles, settings: Settings) -> list[Fil
     return (METRICS | INCIDENTS)[type(source)].inspect(source, settings)
 
 
+def survey(source: MetricSource | IncidentSource, settings: Settings) -> Iterator[Finding]:
+    """What ``forewarn check`` says of a source.
+
+    Raises:
+        InputError: its files are unusable.
+    """
+    return (METRICS | INCIDENTS)[type(source)].survey(source, settings)
+
+
 def stage_metrics(
     con: duckdb.DuckDBPyConnection,
-    source: MetricFiles,
+    source: MetricSource,
     settings: Settings,
     signals: Sequence[Signal],
     *,
     as_of: datetime,
     now: datetime,
     folder: Path,
+    fetched: pl.DataFrame | None = None,
 ) -> StagedMetrics:
     """Stage series.parquet, samples.parquet and rejects.parquet of a metric source in `folder`.
 
@@ -50,16 +100,18 @@ def stage_metrics(
         signals: decide which labels are identity.
         as_of: the night's cut, naive UTC.
         now: when the run began, naive UTC.
+        fetched: the columns of ``metric_staging.FETCHED``: what earlier runs fetched from this source; None: nothing.
 
     Raises:
-        InputError: the source cannot be used.
+        InputError: the source's files cannot be used. Servers raise nothing: what they did not give is a reject.
     """
-    return METRICS[type(source)].stage(con, source, settings, signals, as_of=as_of, now=now, folder=folder)
+    module = METRICS[type(source)]
+    return module.stage(con, source, settings, signals, as_of=as_of, now=now, folder=folder, fetched=fetched)
 
 
 def stage_incidents(
     con: duckdb.DuckDBPyConnection,
-    source: IncidentFiles,
+    source: IncidentSource,
     settings: Settings,
     *,
     as_of: datetime,

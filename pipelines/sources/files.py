@@ -22,6 +22,7 @@ import duckdb
 from pipelines.settings import Settings
 from pipelines.sources.columns import Part, assign
 from pipelines.sources.errors import InputError, reading_failed, shown
+from pipelines.sources.findings import Finding
 
 DELIMITERS = ",;\t|"
 GZIP = b"\x1f\x8b"
@@ -79,6 +80,11 @@ def inspect_files(
     """
     with duckdb.connect(":memory:") as con:
         return [_report(con, path, mapping, parts, settings) for path in _expand(patterns, settings)]
+
+
+def readable(files: Sequence[FileReport]) -> Finding:
+    """'3 readable files'."""
+    return Finding("ok", f"{len(files)} readable file{'s' if len(files) != 1 else ''}")
 
 
 def _expand(patterns: Sequence[str], settings: Settings) -> list[Path]:

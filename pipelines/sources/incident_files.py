@@ -19,7 +19,7 @@ whatever else an export holds; see `_NUMBER_OF_CONTENT`.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -30,11 +30,13 @@ import duckdb
 from features.incident_states import BEGINNINGS as STATE_BEGINNINGS
 from features.incident_states import WORDS
 from features.incident_states import Kind as StateKind
-from pipelines.settings import IncidentFiles, Settings
+from pipelines.settings import Settings
+from pipelines.source_options import IncidentFiles
 from pipelines.sources import times
 from pipelines.sources.columns import Kind, Part
 from pipelines.sources.errors import InputError
-from pipelines.sources.files import FileReport, inspect_files
+from pipelines.sources.files import FileReport, inspect_files, readable
+from pipelines.sources.findings import Finding
 from pipelines.sources.landing import land
 from pipelines.sources.records import UNKNOWN, Counts, Recipe, Rule, read, settle, unreadable
 from pipelines.sources.rejects import (
@@ -128,6 +130,11 @@ def inspect(source: IncidentFiles, settings: Settings) -> list[FileReport]:
         InputError: also for a file of incidents without any time at which they began.
     """
     return [*_inspect_incidents(source, settings), *_inspect_events(source, settings)]
+
+
+def survey(source: IncidentFiles, settings: Settings) -> Iterator[Finding]:
+    """What ``forewarn check`` says of it."""
+    yield readable(inspect(source, settings))
 
 
 def _inspect_incidents(source: IncidentFiles, settings: Settings) -> list[FileReport]:

@@ -19,7 +19,6 @@ judges every row and leaves typed, narrow rows; they are deduplicated and sorted
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -27,13 +26,14 @@ import duckdb
 import polars as pl
 
 from features.signals import Signal
-from pipelines.settings import MetricFiles, Settings
+from pipelines.settings import Settings
+from pipelines.source_options import MetricFiles
 from pipelines.sources import times
 from pipelines.sources.columns import Kind, Part
-from pipelines.sources.errors import InputError
-from pipelines.sources.files import FileReport, inspect_files
-from pipelines.sources.identity import canonical_json, identity_labels, series_id
+from pipelines.sources.files import FileReport, inspect_files, readable
+from pipelines.sources.findings import Finding
 from pipelines.sources.landing import Batch, explained, land
+from pipelines.sources.metric_staging import IDENTIFIED, IDENTITY, StagedMetrics, identify, settle
 from pipelines.sources.rejects import (
     DATE_ORDER,
     FUTURE,
@@ -63,31 +63,14 @@ PARTS = {
 COMBINATIONS_AT_ONCE = 50_000
 
 
-@dataclass(frozen=True)
-class StagedMetrics:
-    """What one source gave: three Parquet files and the counts of the module's docstring.
-
-    series: series_id, source, entity, metric, labels (canonical JSON of the identity labels), unit; by series_id.
-        Only series with a staged sample.
-    samples: series_id, ts (naive UTC, whole seconds), value; by day, series_id, ts.
-    rejects: source, file, file_row, reason, detail.
-    """
-
-    series: Path
-    samples: Path
-    rejects: Path
-    read: int
-    staged: int
-    duplicates: int
-    conflicts: int
-    held_back: int
-    rejected: Mapping[str, int]
-    """Reason -> rows."""
-
-
 def inspect(source: MetricFiles, settings: Settings) -> list[FileReport]:
     """Whether the source's files can be read; see `files.inspect_files`."""
     return inspect_files(source.paths, {**source.columns}, PARTS, settings)
+
+
+def survey(source: MetricFiles, settings: Settings) -> Iterator[Finding]:
+    """What ``forewarn check`` says of it."""
+    yield readable(inspect(source, settings))
 
 
 def stage(
@@ -99,6 +82,7 @@ def stage(
     as_of: datetime,
     now: datetime,
     folder: Path,
+    fetched: pl.DataFrame | None = None,
 ) -> StagedMetrics:
     """Stage series.parquet, samples.parquet and rejects.parquet in `folder`.
 
@@ -108,6 +92,7 @@ def stage(
         as_of: the night's cut, naive UTC.
         now: when the run began, naive UTC.
         folder: made when missing.
+        fetched: plays no part: files are read whole.
 
     Raises:
         InputError: the files cannot be used.
@@ -125,17 +110,11 @@ def stage(
                 _combine(own, batch, source)
                 _identify(own, batch, signals)
                 _judge(own, batch, source, judged[-1])
-        return _settle(own, parquet(*judged), rejects, folder)
+        return settle(own, parquet(*judged), rejects, folder)
 
 
 # ---------------------------------------------------------------------------------------------------------- identities
 
-IDENTIFIED = """
-    CREATE OR REPLACE TEMP TABLE identified (
-        combination BIGINT, series_id UBIGINT,
-        source VARCHAR, entity VARCHAR, metric VARCHAR, labels VARCHAR, unit VARCHAR
-    )
-"""
 NAMES = ("source", "entity", "metric", "unit")
 
 
@@ -170,30 +149,15 @@ def _identify(con: duckdb.DuckDBPyConnection, batch: Batch, signals: Sequence[Si
     """Give the combinations of a batch their series_id: appended to table `identified`."""
     labels = _labels(batch)
     for page in _pages(con):
-        rows = [_identity(row, labels, signals) for row in page]
+        rows = [_identified(row, labels, signals) for row in page]
         with registered(con, "identities", pl.DataFrame(rows, IDENTITY, orient="row")):
             con.execute("INSERT INTO identified SELECT * FROM identities")
 
 
-IDENTITY = {
-    "combination": pl.Int64,
-    "series_id": pl.UInt64,
-    "source": pl.String,
-    "entity": pl.String,
-    "metric": pl.String,
-    "labels": pl.String,
-    "unit": pl.String,
-}
-
-
-def _identity(row: tuple, labels: Sequence[str], signals: Sequence[Signal]) -> tuple:
+def _identified(row: tuple, labels: Sequence[str], signals: Sequence[Signal]) -> tuple:
     combination, source, entity, metric, unit, *values = row
-    if entity is None or metric is None:
-        return combination, None, source, entity, metric, None, unit
     present = {label: value for label, value in zip(labels, values, strict=True) if value is not None}
-    identity = identity_labels(entity, metric, present, signals)
-    key = series_id(source, entity, metric, identity)
-    return combination, key, source, entity, metric, canonical_json(identity), unit
+    return combination, *identify(source, entity, metric, unit, present, signals=signals)
 
 
 def _pages(con: duckdb.DuckDBPyConnection) -> Iterator[list[tuple]]:
@@ -250,66 +214,4 @@ def _judge(con: duckdb.DuckDBPyConnection, batch: Batch, source: MetricFiles, ta
         FROM file AS f LEFT JOIN combination AS c ON {same}
         """,
         target,
-    )
-
-
-SAMPLES = """
-    SELECT series_id, ts, value
-    FROM (
-        -- date_trunc and not a cast alone, which would round up to a second that may lie at as_of.
-        SELECT series_id, date_trunc('second', instant)::TIMESTAMP_S AS ts, max(value) AS value
-        FROM {judged} JOIN identified USING (combination)
-        WHERE verdict IS NULL
-        GROUP BY ALL
-    )
-    ORDER BY ts::DATE, series_id, ts
-"""
-DISTINCT_SAMPLES = """
-    SELECT count(*)
-    FROM (
-        SELECT DISTINCT series_id, date_trunc('second', instant), value
-        FROM {judged} JOIN identified USING (combination)
-        WHERE verdict IS NULL
-    )
-"""
-SERIES = """
-    -- Several combinations are one series where labels churn; the first unit in order stays.
-    SELECT series_id, source, entity, metric, labels, min(unit) AS unit
-    FROM identified SEMI JOIN (FROM {judged} WHERE verdict IS NULL) USING (combination)
-    GROUP BY ALL
-    ORDER BY series_id
-"""
-
-
-def _settle(con: duckdb.DuckDBPyConnection, judged: str, rejects: Rejects, folder: Path) -> StagedMetrics:
-    """From judged rows to staged files."""
-    read, good, known, held_back = con.execute(
-        f"""
-        SELECT count(*),
-               count(*) FILTER (WHERE verdict IS NULL),
-               count(*) FILTER (WHERE verdict IS NULL AND combination IS NOT NULL),
-               count(*) FILTER (WHERE verdict = '{HELD_BACK}')
-        FROM {judged}
-        """
-    ).fetchall()[0]
-    if known < good:
-        raise InputError("files changed while they were read; run the night again")
-    broken = sum(rejects.counts().values())
-    rejects.add_from(
-        f"SELECT file_no, file_row, verdict AS reason, detail FROM {judged} WHERE verdict <> '{HELD_BACK}'"
-    )
-    rejects.write(folder / "rejects.parquet")
-    staged = write(con, SAMPLES.format(judged=judged), folder / "samples.parquet")
-    write(con, SERIES.format(judged=judged), folder / "series.parquet")
-    distinct = con.execute(DISTINCT_SAMPLES.format(judged=judged)).fetchall()[0][0] if staged < good else good
-    return StagedMetrics(
-        series=folder / "series.parquet",
-        samples=folder / "samples.parquet",
-        rejects=folder / "rejects.parquet",
-        read=read + broken,
-        staged=staged,
-        duplicates=good - distinct,
-        conflicts=distinct - staged,
-        held_back=held_back,
-        rejected=rejects.counts(),
     )

@@ -8,7 +8,7 @@ import pytest
 
 from data.fleet.clock import AS_OF
 from data.fleet.incidents import services
-from pipelines import settings
+from pipelines import source_options as options
 
 STAMPS = [
     "started_at", "detected_at", "created_at", "acknowledged_at", "mitigated_at", "resolved_at", "closed_at",
@@ -38,8 +38,8 @@ def events(written: Path) -> pl.DataFrame:
 
 
 def test_columns_are_the_canonical_ones(exported: pl.DataFrame, events: pl.DataFrame) -> None:
-    assert tuple(exported.columns) == settings.IncidentColumn.__args__
-    assert tuple(events.columns) == settings.EventColumn.__args__
+    assert tuple(exported.columns) == options.IncidentColumn.__args__
+    assert tuple(events.columns) == options.EventColumn.__args__
 
 
 def test_two_years_of_plausible_volume(records: pl.DataFrame) -> None:

@@ -8,6 +8,7 @@ from data.fleet.lives import DESKS
 from data.fleet.roster import roster
 from pipelines import settings
 from pipelines.settings import SAMPLE, Settings
+from pipelines.source_options import MetricFiles
 from reports.services import service_of
 
 
@@ -26,7 +27,8 @@ def test_its_home_can_be_moved(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FOREWARN_HOME", "/srv/forewarn")
     moved = settings.load(SAMPLE)
     assert str(moved.root) == "/srv/forewarn"
-    assert moved.sources.metrics[0].paths == ["/srv/forewarn/fleet/metrics/*.parquet"]
+    (files,) = moved.sources.metrics
+    assert isinstance(files, MetricFiles) and files.paths == ["/srv/forewarn/fleet/metrics/*.parquet"]
 
 
 def test_it_ends_when_the_fleet_ends(sample: Settings) -> None:

@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from pipelines.settings import SettingsError, cut, json_schema, load, night_of, parse
+from pipelines.source_options import MetricFiles
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
@@ -55,7 +56,8 @@ def test_a_fault_is_one_line_with_file_key_and_mend(text: str, said: str):
 def test_strings_are_filled_from_the_environment(monkeypatch):
     monkeypatch.setenv("FOREWARN_TEST_FOLDER", "/data")
     text = "sources: {metrics: [{name: a, paths: ['${FOREWARN_TEST_FOLDER}/x', '${FOREWARN_NOT_SET:-here}/y']}]}"
-    assert parse(text, HERE).sources.metrics[0].paths == ["/data/x", "here/y"]
+    (files,) = parse(text, HERE).sources.metrics
+    assert isinstance(files, MetricFiles) and files.paths == ["/data/x", "here/y"]
 
 
 def test_paths_are_relative_to_the_settings_file(tmp_path: Path):

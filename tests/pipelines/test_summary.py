@@ -60,8 +60,9 @@ def test_warnings_stand_in_the_table_that_ends_the_night(tmp_path: Path):
         Console(file=out, width=200),
         settings,
         night,
-        Outcome(COUNTS, {"score": 1.0}, [], [], [("shop: off", "6 of 12 were right")], warned),
+        Outcome(COUNTS, {"score": 1.0}, [], [("prod", "no answer")], [], [("shop: off", "6 of 12 were right")], warned),
     )
     assert "2 in shadow" in out.getvalue() and "switched shop: off" in out.getvalue()
+    assert "not fetched: prod" in out.getvalue() and "no answer" in out.getvalue()
     assert "warning: calibrated" in out.getvalue() and "calibration_error 0.2" in out.getvalue()
     assert "reliability.png" in out.getvalue() and "1 missed" in out.getvalue()

@@ -11,7 +11,8 @@ import pytest
 
 from features.signals import Signal
 from pipelines import sources
-from pipelines.settings import IncidentFiles, MetricFiles, Settings, parse
+from pipelines.settings import Settings, parse
+from pipelines.source_options import IncidentFiles, MetricFiles
 from pipelines.sources.incident_files import StagedIncidents
 from pipelines.sources.metric_files import StagedMetrics
 

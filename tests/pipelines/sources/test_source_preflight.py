@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from pipelines.settings import IncidentFiles, MetricFiles
+from pipelines.source_options import IncidentFiles, MetricFiles
 from pipelines.sources import inspect
 from pipelines.sources.errors import InputError, reading_failed
 
