@@ -33,6 +33,7 @@ class SeriesLimit(Options):
     name: Name
     metric: str
     share: Annotated[float, Field(gt=0, le=1)] = 1.0
+    query: str | None = Field(default=None, description="PromQL of that series; see the signal's query")
 
 
 class PastLimit(Options):
@@ -52,6 +53,15 @@ class PastLimit(Options):
 
 
 Limit = ConstantLimit | SeriesLimit | PastLimit
+
+
+class Query(Options):
+    """How a server that speaks PromQL is asked for a signal; `$step` and `$matchers` are filled in."""
+
+    usage: str
+    entity: list[str] = Field(
+        default=["instance"], min_length=1, description="labels whose values, joined by /, are the entity"
+    )
 
 
 class Signal(Options):
@@ -74,6 +84,7 @@ class Signal(Options):
     minimum: float | None = Field(default=None, description="the metric cannot fall below this")
     maximum: float | None = Field(default=None, description="the metric cannot rise above this")
     limits: list[Limit] = Field(min_length=1)
+    query: Query | None = Field(default=None, description="how a server that speaks PromQL is asked for it")
     advice: str | None = Field(default=None, description="what to do, for the ticket")
 
     @model_validator(mode="after")
