@@ -22,7 +22,7 @@ from pipelines.preflight import exclusive, require
 from pipelines.progress import Bars
 from pipelines.settings import Settings, cut
 from pipelines.site import Site
-from pipelines.sources.rejects import NOT_FETCHED
+from pipelines.sources.rejects import UNREAD
 
 SITE_TAG = "forewarn/site"
 UNFINISHED = [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
@@ -82,11 +82,11 @@ def _outcome(site: Site, as_of: datetime, seconds: dict[str, float], warned: lis
             SELECT source, any_value(detail ORDER BY row)
                 || if(count(*) > 1, ' (and ' || (count(*) - 1) || ' more, see raw.rejects)', '')
             FROM raw.rejects JOIN main.runs USING (run_id)
-            WHERE as_of = $as_of AND reason = $not_fetched
+            WHERE as_of = $as_of AND list_contains($unread, reason)
             GROUP BY source
             ORDER BY source
             """,
-            {"as_of": as_of, "not_fetched": NOT_FETCHED},
+            {"as_of": as_of, "unread": list(UNREAD)},
         ).fetchall()
         unreached = con.execute(
             """

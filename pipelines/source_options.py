@@ -74,8 +74,8 @@ class Prometheus(Options):
         default=6, description="so long after its end a day may still change, and is asked for again"
     )
     most_series: Annotated[int, Field(ge=1)] = Field(default=50_000, description="of one signal; more are refused")
-    fast_path: Literal["auto", "off"] = Field(
-        default="auto", description="auto: remote read or VictoriaMetrics' export where the server offers it"
+    fast_path: bool = Field(
+        default=True, description="remote read or VictoriaMetrics' export, where the server offers it"
     )
 
 

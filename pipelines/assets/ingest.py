@@ -58,6 +58,7 @@ def staged_metrics(context: dg.AssetExecutionContext, site: dg.ResourceParam[Sit
                 duplicates=staged.duplicates,
                 conflicts=staged.conflicts,
                 samples_held_back=staged.held_back,
+                **staged.asked,
             )
             rejected.update(staged.rejected)
             advance(1)

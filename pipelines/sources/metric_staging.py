@@ -10,7 +10,7 @@ instant, value and verdict: NULL where nothing is wrong with it, `HELD_BACK` whe
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import duckdb
@@ -45,6 +45,8 @@ class StagedMetrics:
     """Reason -> rows."""
     fetched: Path | None = None
     """The columns of `FETCHED`: what was asked for over a network; None where nothing is remembered."""
+    asked: Mapping[str, int] = field(default_factory=dict)
+    """What a server was asked, as counts of the run: name -> how often."""
 
 
 FETCHED = {

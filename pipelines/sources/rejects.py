@@ -16,6 +16,7 @@ from pipelines.sources.sql import literal, registered, write
 
 LISTED = 10_000
 LONGEST_DETAIL = 80
+LONGEST_SENTENCE = 400
 
 BROKEN_ROW = "broken row"
 NO_ENTITY = "no entity"
@@ -36,6 +37,7 @@ NOT_FETCHED = "not fetched"
 PARTIAL = "partial answer"
 ONE_IDENTITY = "series of one identity"
 TOO_MANY = "too many series"
+CLOCK = "clock skew"
 NO_ID = "no incident id"
 NO_CREATED = "no created time"
 DUPLICATE_ID = "duplicate incident id"
@@ -54,9 +56,15 @@ MEND = {
 """Reason -> what to do, where the reason alone does not say it; the detail of a listed row ends with it."""
 
 
-def shortened(text: str) -> str:
+SENTENCES = (NOT_FETCHED, TOO_MANY, PARTIAL, ONE_IDENTITY, CLOCK)
+"""Reasons whose detail is no value of a row, but says what was wrong with all of them."""
+UNREAD = (NOT_FETCHED, TOO_MANY)
+"""Reasons that leave a source unread, in part at least."""
+
+
+def shortened(text: str, longest: int = LONGEST_DETAIL) -> str:
     """SQL for a value that may be long."""
-    return f"CASE WHEN length({text}) > {LONGEST_DETAIL} THEN left({text}, {LONGEST_DETAIL - 1}) || '…' ELSE {text} END"
+    return f"CASE WHEN length({text}) > {longest} THEN left({text}, {longest - 1}) || '…' ELSE {text} END"
 
 
 class Rejects:
@@ -93,10 +101,13 @@ class Rejects:
             GROUP BY ALL
             """
         )
+        sentences = ", ".join(map(literal, SENTENCES))
         self._con.execute(
             f"""
             INSERT INTO reject
-            SELECT file_no, file_row, reason, {shortened("detail")}
+            SELECT file_no, file_row, reason,
+                   CASE WHEN reason IN ({sentences}) THEN {shortened("detail", LONGEST_SENTENCE)}
+                        ELSE {shortened("detail")} END
             FROM ({query}) JOIN added USING (file_no, reason)
             WHERE file_row <= last_listed
             """
