@@ -92,6 +92,10 @@ def writing(path: Path) -> Iterator[pq.ParquetWriter]:
 
 def append(writer: pq.ParquetWriter, block: Block, numbers: np.ndarray) -> None:
     """The samples of a block, whose series have these numbers."""
-    repeated = np.repeat(numbers, np.diff(block.ends, prepend=0))
-    instants = pa.array(block.instants.view("datetime64[ms]"))
-    writer.write_table(pa.table([pa.array(repeated), instants, pa.array(block.values)], schema=SCHEMA))
+    columns = np.repeat(numbers, np.diff(block.ends, prepend=0)), block.instants, block.values
+    writer.write_table(pa.table([_array(*each) for each in zip(columns, SCHEMA, strict=True)], schema=SCHEMA))
+
+
+def _array(column: np.ndarray, field: pa.Field) -> pa.Array:
+    """The same memory; ``pa.array`` would import pandas first."""
+    return pa.Array.from_buffers(field.type, len(column), [None, pa.py_buffer(np.ascontiguousarray(column))])

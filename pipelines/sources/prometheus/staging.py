@@ -141,7 +141,8 @@ def settle(
     con.execute(f"CREATE OR REPLACE TEMP VIEW part AS FROM {parts}")
     con.execute(DAILY)
     con.execute(CLASH)
-    for refused in (NAMELESS, UNUSABLE, CLASHES):
+    unusable = con.execute("SELECT count(*) FROM daily WHERE good < samples").fetchall()[0][0]
+    for refused in (NAMELESS, *([UNUSABLE] if unusable else []), CLASHES):
         rejects.add_from(refused)
     rejects.write(folder / "rejects.parquet")
     read, clashing, duplicates, conflicts = con.execute(

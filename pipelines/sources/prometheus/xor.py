@@ -146,27 +146,25 @@ class _Bits:
 
     def differences(self, leading: np.ndarray, trailing: np.ndarray) -> np.ndarray:
         """The bits in which values differ; how many zeros surround them is kept in `leading` and `trailing`."""
-        difference = np.zeros(len(self._at), np.uint64)
         ahead = self._ahead(self._at)
-        control = ahead >> np.uint64(62)
-        same = control < np.uint64(2)
+        head = ahead >> np.uint64(51)  # two bits of control, five of leading zeros, six of size
+        same = head < np.uint64(0x1000)
         if same.all():
             self._at = self._at + _ONE
-            return difference
-        anew = control == np.uint64(3)
+            return np.zeros(len(ahead), np.uint64)
+        anew = head >= np.uint64(0x1800)
         if anew.any():
-            zeros = (ahead >> np.uint64(57)) & np.uint64(31)
-            size = (ahead >> np.uint64(51)) & np.uint64(63)
-            size[size == 0] = _WORD
+            zeros = (head >> np.uint64(6)) & np.uint64(31)
+            size = ((head - _ONE) & np.uint64(63)) + _ONE  # 64 is written as 0
             if (anew & (zeros + size > _WORD)).any():
                 raise BrokenChunkError("a chunk holds a value of more than 64 bits")
-            leading[anew] = zeros[anew]
-            trailing[anew] = (_WORD - zeros - size)[anew]
-        changed = np.flatnonzero(~same)
-        bits = (_WORD - leading - trailing)[changed]
-        begin = self._at[changed] + np.where(anew[changed], np.uint64(13), np.uint64(2))
-        difference[changed] = (self._word(begin) >> (_WORD - bits)) << trailing[changed]
-        at = self._at + _ONE
-        at[changed] = begin + bits
-        self._at = at
-        return difference
+            np.copyto(leading, zeros, where=anew)
+            np.copyto(trailing, _WORD - zeros - size, where=anew)
+        around = leading + trailing
+        begin = self._at + np.uint64(2) + np.uint64(11) * anew
+        bits = self._ahead(begin)
+        wide = around < np.uint64(64 - 57)
+        if wide.any():
+            bits[wide] = self._word(begin[wide])
+        self._at = np.where(same, self._at + _ONE, begin + (_WORD - around))
+        return np.where(same, np.uint64(0), (bits >> around) << trailing)
