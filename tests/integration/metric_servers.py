@@ -153,7 +153,9 @@ class Asked:
 
     @property
     def is_data(self) -> bool:
-        return self.path in ("/api/v1/query_range", "/api/v1/read", "/api/v1/export") and b"count%28" not in self.body
+        """Is it asked for samples, and not only how many there are?"""
+        counts = b"count%28" in self.body or b"count_over_time%28" in self.body
+        return self.path in ("/api/v1/query_range", "/api/v1/read", "/api/v1/export") and not counts
 
 
 @dataclass(frozen=True)

@@ -127,8 +127,11 @@ def _series(text: bytes, at: int) -> tuple[dict[str, str], bytes, int] | None:
     end = _end(text, values.end()) if values[1] == b"values" else _histograms_end(text, values.end())
     if end is None:
         return None
-    metric = read_json(text[opening.end() : values.start() + 1])
-    return metric, text[values.end() : end[0]] if values[1] == b"values" else b"", end[1]
+    return (
+        label_set(text[opening.end() : values.start() + 1]),
+        text[values.end() : end[0]] if values[1] == b"values" else b"",
+        end[1],
+    )
 
 
 def _histograms_end(text: bytes, at: int) -> tuple[int, int] | None:
@@ -186,6 +189,14 @@ def read_json(text: bytes) -> Any:
     except ValueError as error:
         shown = text[:60].decode("utf-8", "replace") if text else "nothing"
         raise GarbledError(f"it is no JSON, or ends too soon: {shown!r}") from error
+
+
+def label_set(text: bytes) -> dict[str, str]:
+    """Raises GarbledError: it is no JSON object of texts."""
+    labels = read_json(text)
+    if not isinstance(labels, dict) or not all(isinstance(value, str) for value in labels.values()):
+        raise GarbledError("it holds a series whose labels are none")
+    return labels
 
 
 def check_success(told: Any) -> None:

@@ -126,8 +126,11 @@ class Asking:
     def _label_sets(self, question: Question, windows: Windows) -> set[frozenset[tuple[str, str]]]:
         """Of the series of a selector, as a query would show them."""
         span = {"start": seconds(windows.first), "end": seconds(windows.until - 1)}
-        told = self._client.json("/api/v1/series", {"match[]": question.selector or "", **span})
-        return {frozenset((k, v) for k, v in each.items() if k != NAME) for each in told["data"]}
+        return self._client.json(
+            "/api/v1/series",
+            lambda series: {frozenset((k, v) for k, v in each.items() if k != NAME) for each in series},
+            {"match[]": question.selector or "", **span},
+        )
 
     def count(self, aggregated: str, stretches: Sequence[Windows]) -> float:
         """The largest value of an expression without labels, looked at once a day; 0 where it has none.
@@ -139,8 +142,11 @@ class Asking:
         end = stretches[-1].until - 1
         days = (until - first) // (A_DAY_S * 1000)
         parameters = {"start": seconds(end - days * A_DAY_S * 1000), "end": seconds(end), "step": str(A_DAY_S)}
-        told = self._client.json("/api/v1/query_range", form(aggregated, parameters))
-        return max((float(value) for series in told["data"]["result"] for _, value in series["values"]), default=0)
+        return self._client.json(
+            "/api/v1/query_range",
+            lambda data: max((float(value) for one in data["result"] for _, value in one["values"]), default=0.0),
+            form(aggregated, parameters),
+        )
 
     def offers(self, way: Way, question: Question, windows: Windows) -> str | None:
         """Why a way is not open, or None where it is."""
@@ -162,7 +168,7 @@ class Asking:
 
     def values(self, label: str) -> tuple[str, ...]:
         """All values of a label; also the empty one, which stands for its absence."""
-        return ("", *map(str, self._client.json(f"/api/v1/label/{label}/values")["data"]))
+        return self._client.json(f"/api/v1/label/{label}/values", lambda values: ("", *map(str, values)))
 
 
 def form(expression: str, parameters: dict[str, str]) -> dict[str, str]:

@@ -106,20 +106,22 @@ class Client:
     def __exit__(self, *_: object) -> None:
         self._http.close()
 
-    def json(self, path: str, parameters: Mapping[str, str] | None = None) -> dict[str, Any]:
-        """A small answer of the API; POST where there are parameters, which may be long.
+    def json(self, path: str, pick: Callable[[Any], T], parameters: Mapping[str, str] | None = None) -> T:
+        """What `pick` takes from the data of a small answer; POST where there are parameters, which may be long.
 
         Raises:
             FetchError: see the classes.
         """
-        method = "GET" if parameters is None else "POST"
 
-        def read(body: Iterable[bytes]) -> dict[str, Any]:
+        def read(body: Iterable[bytes]) -> T:
             told = read_json(b"".join(body))
             check_success(told)
-            return told
+            try:
+                return pick(told.get("data"))
+            except (LookupError, TypeError, ValueError, AttributeError) as error:
+                raise GarbledError("it is not laid out as the Prometheus API does") from error
 
-        return self.read(path, read, method=method, data=parameters)
+        return self.read(path, read, method="GET" if parameters is None else "POST", data=parameters)
 
     def read(
         self,

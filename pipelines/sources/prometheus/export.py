@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from pipelines.sources.prometheus.answers import Block, GarbledError, numbers, read_json
+from pipelines.sources.prometheus.answers import Block, GarbledError, label_set, numbers, read_json
 from pipelines.sources.prometheus.plan import Windows, seconds
 
 BYTES_AT_ONCE = 8 << 20
@@ -83,7 +83,7 @@ class _Batch:
         ends = np.cumsum(self._samples)
         if len(values) != len(instants) or len(values) != int(ends[-1]):
             raise GarbledError("it holds a series with more values than instants, or fewer")
-        return Block([read_json(metric) for metric in self._metrics], ends, instants.astype(np.int64), values)
+        return Block([label_set(metric) for metric in self._metrics], ends, instants.astype(np.int64), values)
 
 
 def _lines(body: Iterable[bytes]) -> Iterator[bytes]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from features.signals import Signal
 from pipelines.source_options import Prometheus
@@ -51,9 +52,9 @@ def surveyed(client: Client, source: Prometheus, signals: Sequence[Signal], unti
 
 
 def _greeting(client: Client, source: Prometheus) -> Finding:
-    client.json("/api/v1/query", {"query": "1"})
+    client.json("/api/v1/query", len, {"query": "1"})
     try:
-        told = client.json("/api/v1/status/buildinfo").get("data") or {}
+        told = client.json("/api/v1/status/buildinfo", dict[str, Any])
     except NotOfferedError:
         told = {}
     kind = "VictoriaMetrics" if client.is_victoria_metrics else told.get("application") or "Prometheus"
