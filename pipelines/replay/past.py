@@ -22,6 +22,7 @@ from pipelines.publishing.results import replace_by_key
 from pipelines.publishing.sql import columns
 from pipelines.settings import Settings
 from pipelines.site import Night, Site
+from pipelines.sources.rejects import UNREAD
 from pipelines.warehouse import Warehouse, quoted
 
 COMPANION = timedelta(hours=24)
@@ -31,11 +32,18 @@ COMPANION = timedelta(hours=24)
 class Past:
     """The hours of a site, in a folder.
 
-    folder: holds hours.parquet (series_id, hour, mean; by series and hour) and series.parquet (raw.series, and each
-        series' first_hour).
+    folder: holds hours.parquet (series_id, hour, mean; by series and hour), series.parquet (raw.series, and each
+        series' first_hour), and unread.parquet (source, detail: what of the sources could not be fetched).
     """
 
     folder: Path
+
+    @cached_property
+    def unread(self) -> list[str]:
+        """What of the sources could not be fetched, a line each."""
+        return [
+            f"not fetched: {source}: {why}" for source, why in pl.read_parquet(self.folder / "unread.parquet").rows()
+        ]
 
     @cached_property
     def series(self) -> pl.DataFrame:
@@ -84,7 +92,7 @@ def gather(settings: Settings, last: date, folder: Path, *, until: datetime) -> 
     site.warehouse.migrate()
     with site.warehouse.writer() as con:
         _adopt(con, Warehouse(settings.root))
-    _ingest(night, until)
+    _ingest(night, until).write_parquet(folder / "unread.parquet")
     with site.warehouse.reader() as con:
         hours = f"SELECT series_id, hour, mean FROM features.hourly WHERE hour < {quoted(until.isoformat())}::TIMESTAMP"
         series = "FROM raw.series JOIN (SELECT series_id, min(hour) AS first_hour FROM features.hourly GROUP BY ALL)"
@@ -102,9 +110,13 @@ def _adopt(con: duckdb.DuckDBPyConnection, own: Warehouse) -> None:
         con.execute(f"INSERT INTO {table} SELECT {columns(con, table)} FROM own.{table}")
 
 
-def _ingest(night: Night, until: datetime) -> None:
-    """The sources' samples before `until`, as hours."""
-    settings, staged = night.settings, []
+def _ingest(night: Night, until: datetime) -> pl.DataFrame:
+    """The sources' samples before `until`, as hours.
+
+    Returns:
+        What could not be fetched: source, detail.
+    """
+    settings, staged, unread = night.settings, [], []
     with night.warehouse.scratch() as con:
         for source in settings.sources.metrics:
             folder = night.frames.folder / source.name
@@ -114,6 +126,8 @@ def _ingest(night: Night, until: datetime) -> None:
             )
             name_services(night, found.series)
             staged.append(folder)
+            refused = pl.read_parquet(found.rejects).filter(pl.col("reason").is_in(UNREAD))
+            unread.append(refused.select("source", "detail"))
     raw = StagedRaw(*([folder / f"{name}.parquet" for folder in staged] for name in ("series", "samples")))
     with night.warehouse.writer() as con:
         publish_raw(con, raw, night.run, settings.storage.retention)
@@ -121,3 +135,4 @@ def _ingest(night: Night, until: datetime) -> None:
         history.roll_up(con, night.frames)
     with night.warehouse.writer() as con:
         replace_by_key(con, "features.hourly", night.frames.path("features.hourly"), ["series_id", "hour"])
+    return pl.concat(unread) if unread else pl.DataFrame(schema={"source": pl.String, "detail": pl.String})

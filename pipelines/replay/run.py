@@ -27,6 +27,7 @@ from forecasting.mapper import ProcessPool
 from forecasting.settlement import crossings, held, settle
 from forecasting.tables import HORIZONS
 from pipelines import piloting, priors
+from pipelines.errors import RunFailedError
 from pipelines.progress import Advance, Bars
 from pipelines.replay import nights as played
 from pipelines.replay.charts import draw_all
@@ -91,6 +92,7 @@ def run(settings: Settings, first: date, last: date, out: Path, *, sweep: bool =
         with bars.stage("read the past"):
             past = _past(settings, last, work)
         wanted, notes = _range(settings, past, first, last)
+        notes += past.unread
         _play(settings, past, wanted, work, bars)
         nights = [Said(cut(night, settings.zone), work / "nights" / night.isoformat()) for night in wanted]
         with bars.stage("settle", 2 + len(RULES)) as advance:
@@ -111,9 +113,11 @@ def _past(settings: Settings, last: date, work: Path) -> Past:
     if not _noted(work / "reach", reach):
         shutil.rmtree(work / "past", ignore_errors=True)
         gather(settings, last, work / "past", until=cut(last, settings.zone) + SETTLES)
+    past = Past(work / "past")
+    # What a server did not give is asked for again by the next replay, which then plays its nights anew.
     for name, text in (("inputs", inputs), ("reach", reach)):
-        (work / name).write_text(text, encoding="utf-8")
-    return Past(work / "past")
+        (work / name).write_text("" if past.unread else text, encoding="utf-8")
+    return past
 
 
 def _noted(file: Path, text: str) -> bool:
@@ -140,6 +144,8 @@ def _range(settings: Settings, past: Past, first: date, last: date) -> tuple[lis
     """
     nights = [first + timedelta(days=day) for day in range((last - first).days + 1)]
     began, ended = past.first_hour, past.last_hour
+    if began is None and past.unread:
+        raise RunFailedError(past.unread[0])
     if began is None or ended is None:
         raise InputError("the sources hold no sample of a time before --to; correct sources.metrics or the range")
     with_data = [night for night in nights if began < cut(night, settings.zone) <= ended + timedelta(days=1)]

@@ -126,6 +126,18 @@ def _without_runs(fleet: Fleet) -> dict[str, list[tuple]]:
     return {table: found for table, found in fleet.contents().items() if table != "main.runs"}
 
 
+def test_a_replay_says_what_it_could_not_fetch(server: Path, tmp_path: Path):
+    nights = ["--from", "2026-03-01", "--to", "2026-03-01", "--quick", "--out", str(tmp_path / "out")]
+    with prometheus(server) as url, proxy(url) as through:
+        fleet = site(tmp_path / "site", through.url)
+        through.fault = lambda asked: Reply(400, b"no such thing") if b"disk" in asked.body else None
+        done = fleet.forewarn("replay", "--config", str(fleet.config), *nights)
+    assert done.code == 0, done.err
+    assert "not fetched: prod: " in done.words and "no such thing" in done.words
+    assert json.loads((tmp_path / "out" / "summary.json").read_text())["nights"] == 1
+    assert not fleet.run.exists()
+
+
 def test_victoria_metrics_gives_the_same_samples(server: Path, tmp_path: Path):
     with prometheus(server) as prom, victoria_metrics(tmp_path / "vm", history()) as vm:
         staged = {
