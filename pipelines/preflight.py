@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
+from pipelines.maintenance import findings as maintenance
 from pipelines.settings import Settings
 from pipelines.site import Site
 from pipelines.sources import inspect
@@ -66,7 +67,13 @@ def require(site: Site) -> None:
 
 def examine(site: Site) -> list[Finding]:
     """Everything that can be said without running a night, one line each."""
-    findings = [*_sources(site), _warehouse(site), _disk(site.settings), *_signals(site.settings)]
+    findings = [
+        *_sources(site),
+        _warehouse(site),
+        _disk(site.settings),
+        *_signals(site.settings),
+        *(Finding(level, text) for level, text in maintenance.findings(site)),
+    ]
     return sorted(findings, key=lambda finding: ("fault", "note", "ok").index(finding.level))
 
 

@@ -27,6 +27,7 @@ from features.names import Name, Zone
 from features.options import Options
 from features.signals import Signal
 from forecasting.options import ForecastingOptions
+from pipelines.maintenance.options import Maintenance
 from reports.incident_options import IncidentOptions
 from reports.pilot import Mode, PublishWhen, Terms
 from reports.services import Service
@@ -35,6 +36,10 @@ from reports.working_time import WorkingHours
 
 SAMPLE = Path(__file__).resolve().parent.parent / "data" / "sample" / "forewarn.yaml"
 ENVIRONMENT = re.compile(r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}")
+
+
+KINDS = ("ConstantLimit", "SeriesLimit", "PastLimit", "PlannedWindow", "CalendarFile", "Silences")
+"""What pydantic names in a fault's place, and no settings file does."""
 
 
 class SettingsError(Exception):
@@ -192,6 +197,10 @@ class Settings(Options):
     signals: Signals = Signals()
     services: list[Service] = Field(default_factory=list)
     tickets: Tickets = Tickets()
+    maintenance: list[Maintenance] = Field(
+        default_factory=list,
+        description="known-bad windows, calendar files, Alertmanagers: hours that teach nothing, nights without ticket",
+    )
     calendar: Calendar = Calendar()
     storage: Storage = Storage()
     forecasting: ForecastingOptions = ForecastingOptions()
@@ -272,7 +281,7 @@ def _explain(error: ValidationError) -> str:
     for part in first["loc"]:
         if isinstance(part, int):
             key += f"[{part}]"
-        elif part not in ("ConstantLimit", "SeriesLimit", "PastLimit"):
+        elif part not in KINDS:
             key += f".{part}" if key else str(part)
     said = first["msg"].removeprefix("Value error, ")
     if first["type"] == "extra_forbidden":
