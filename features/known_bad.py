@@ -165,6 +165,20 @@ def hide(grid: Grid, masked: Masks) -> Grid:
     return Grid(grid.series_id, grid.as_of, values)
 
 
+def held_nights(series: pl.DataFrame, windows: Sequence[Window], nights: Iterable[datetime]) -> pl.DataFrame:
+    """as_of, series_id: the nights on which a window held a series.
+
+    Args:
+        series: series_id, entity, service, metric.
+    """
+    nothing = pl.DataFrame(schema={"as_of": TIME, "series_id": pl.UInt64})
+    found = [
+        held(series, windows, as_of).select(pl.lit(as_of, TIME).alias("as_of"), "series_id")
+        for as_of in (nights if windows else ())
+    ]
+    return pl.concat([nothing, *found])
+
+
 def held(series: pl.DataFrame, windows: Iterable[Window], moment: datetime) -> pl.DataFrame:
     """The series that a window holds at a moment.
 

@@ -16,8 +16,7 @@ import duckdb
 import polars as pl
 
 from features.grid import Grid, to_grid
-from features.known_bad import HELD, from_frame, hide
-from features.known_bad import held as in_window
+from features.known_bad import from_frame, held_nights, hide
 from forecasting.settlement import (
     CROSSINGS,
     SETTLEMENTS,
@@ -75,21 +74,23 @@ def settle_risks(night: Night, advance: Advance = lambda series: None) -> tuple[
         batch = ids[start : start + history.BATCH]
         ours = pl.col("series_id").is_in(batch.implode())
         seen, known = hide(measured, masked), limits.filter(ours)
-        settled.append(_settled(due.filter(ours), seen, measured, known))
-        plain, _hidden = _crossed(seen, measured, known, quiet_days)
+        settled.append(settle_seen(due.filter(ours), seen, measured, known))
+        plain, _hidden = crossings_seen(seen, measured, known, quiet_days)
         crossed.append(plain.filter(pl.col("confirmed_at") >= since))
         advance(len(batch))
     order = ["as_of", "series_id", "limit_name", "horizon_h"]
     return pl.concat(settled).sort(order), pl.concat(crossed).sort("series_id", "limit_name", "crossed_at")
 
 
-def _settled(due: pl.DataFrame, seen: Grid, measured: Grid, limits: pl.DataFrame) -> pl.DataFrame:
+def settle_seen(due: pl.DataFrame, seen: Grid, measured: Grid, limits: pl.DataFrame) -> pl.DataFrame:
     """What came of risks: unknown where known-bad hours had a part in it. Without such hours, `seen` is `measured`."""
     found = settle(due, seen, limits)
     return found if seen is measured else agreed(found, settle(due, measured, limits))
 
 
-def _crossed(seen: Grid, measured: Grid, limits: pl.DataFrame, quiet_days: int) -> tuple[pl.DataFrame, pl.DataFrame]:
+def crossings_seen(
+    seen: Grid, measured: Grid, limits: pl.DataFrame, quiet_days: int
+) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Crossings in plain sight, and those that known-bad hours hide."""
     found = crossings(seen, limits, quiet_days)
     return (found, found.clear()) if seen is measured else parted(found, crossings(measured, limits, quiet_days))
@@ -172,7 +173,7 @@ def judge_tickets(night: Night) -> pl.DataFrame:
         worked = feedback.worked(con, night)
     measured = to_grid(night.frames.read(TICKET_HOURS), night.as_of, hours)
     seen = hide(measured, history.read_masks(night.frames))
-    plain, hidden = _crossed(seen, measured, limits, quiet_days=0)
+    plain, hidden = crossings_seen(seen, measured, limits, quiet_days=0)
     found = outcomes(due, plain, held(seen), limits, worked, hidden=hidden)
     return _stamped(found.filter(pl.col("outcome").is_not_null()), OUTCOMES, night.as_of)
 
@@ -199,13 +200,8 @@ def find_misses(night: Night, crossed: pl.DataFrame) -> pl.DataFrame:
 
 def _held(night: Night, risks: pl.DataFrame, series: pl.DataFrame) -> pl.DataFrame:
     """as_of, series_id: the nights of these risks on which a known-bad window held their series."""
-    windows = from_frame(night.frames.read(record.TABLE))
-    asked = series.join(risks.select("series_id").unique(), on="series_id", how="semi") if windows else series.clear()
-    nothing = pl.DataFrame(schema={"as_of": pl.Datetime("us"), "series_id": HELD["series_id"]})
-    nights = risks["as_of"].unique().sort() if windows else []
-    found = [in_window(asked, windows, as_of).select(as_of=pl.lit(as_of, pl.Datetime("us")), series_id="series_id")
-             for as_of in nights]  # fmt: skip
-    return pl.concat([nothing, *found])
+    asked = series.join(risks.select("series_id").unique(), on="series_id", how="semi", maintain_order="left")
+    return held_nights(asked, from_frame(night.frames.read(record.TABLE)), risks["as_of"].unique().sort())
 
 
 def _events(con: duckdb.DuckDBPyConnection, night: Night, wanted: str) -> pl.DataFrame:

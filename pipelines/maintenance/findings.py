@@ -31,7 +31,8 @@ def findings(site: Site) -> Iterator[tuple[Level, str]]:
         yield "ok", f"maintenance, {told.source}: {_counted(told.windows, now)}"
         for reason, count in told.left_out.items():
             yield "note", f"maintenance, {told.source}: {count} silences {reason} are no windows"
-        yield from (("note", f"maintenance, {told.source}: {text}") for text in _idle(told.windows, series))
+        for text in _idle(told.windows, series):
+            yield "note", f"maintenance, {told.source}: {text}"
 
 
 def _counted(windows: list[Window], now: datetime) -> str:

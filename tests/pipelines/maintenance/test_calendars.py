@@ -55,9 +55,8 @@ def test_days_zones_durations_exceptions_and_moved_events(tmp_path: Path):
 
 
 def test_only_events_whose_summary_matches(tmp_path: Path):
-    both = ics(
-        *(f"DTSTART:2026030{n}T100000Z\nDURATION:PT1H\nSUMMARY:{what}" for n, what in ((3, "Lunch"), (4, "MW 7")))
-    )
+    event = "DTSTART:2026030{}T100000Z\nDURATION:PT1H\nSUMMARY:{}"
+    both = ics(event.format(3, "Lunch"), event.format(4, "MW 7"))
     assert [why for _, _, why in windows(tmp_path, both, "MW*")] == ["MW 7"]
 
 
@@ -81,7 +80,7 @@ def test_what_is_no_calendar_is_said_in_one_line(tmp_path: Path, content: str, s
 
 
 def test_a_missing_file_is_said(tmp_path: Path):
-    with pytest.raises(InputError, match="none.ics: cannot be read"):
+    with pytest.raises(InputError, match=r"none\.ics: cannot be read"):
         read(tmp_path / "none.ics", CalendarFile(ical="none.ics", entities=["*"]), ZONE, FIRST, UNTIL)
 
 

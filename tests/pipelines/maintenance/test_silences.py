@@ -107,8 +107,16 @@ def test_another_answer_is_refused(answer: object):
         windows(answer, OPTIONS, AS_OF)
 
 
-@given(st.recursive(st.none() | st.text(max_size=9) | st.integers(), lambda inner: st.lists(inner, max_size=3)
-                    | st.dictionaries(st.sampled_from([*SILENCE, "name", "value"]), inner, max_size=9), max_leaves=12))  # fmt: skip
+KEYS = st.sampled_from([*SILENCE, "name", "value"])
+
+
+@given(
+    st.recursive(
+        st.none() | st.text(max_size=9) | st.integers(),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=9),
+        max_leaves=12,
+    )
+)
 def test_any_answer_is_refused_or_read(answer: object):
     json.dumps(answer)
     try:
