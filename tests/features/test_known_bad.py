@@ -15,8 +15,9 @@ moments = st.integers(-90 * 60, 30 * 60).map(lambda minutes: AS_OF + timedelta(m
 spans = st.tuples(moments, moments).map(lambda pair: (min(pair), max(pair)))
 globs = st.sampled_from([(), ("a*",), ("b",), ("*",), ("none",)])
 windows = st.builds(
-    lambda span, entities, services: Window("settings", *span, entities, services, why="x"), spans, globs, globs
-)
+    lambda span, entities, services: Window("settings", span[0], span[1], entities, services, why="x"),
+    spans, globs, globs,
+)  # fmt: skip
 SERIES = pl.DataFrame(
     {"series_id": [1, 2, 3], "entity": ["a1", "b", "b"], "service": [None, "a-shop", "b"], "metric": ["m", "m", "n"]},
     schema_overrides={"series_id": pl.UInt64},
