@@ -7,17 +7,52 @@ series on a night (``forecasting.limits``), or where series come from (``pipelin
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Annotated, Literal
 
 import polars as pl
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
+from features import promql
 from features.names import Name
 from features.options import Options
 
 Direction = Literal["up", "down"]
+
+INSTANCE = "instance"
+"""The label whose value is an address; its port is no part of a name."""
+
+
+def _askable(text: str) -> str:
+    if wrong := promql.fault(text):
+        raise ValueError(f"no usable PromQL: {wrong}")
+    return text
+
+
+PromQL = Annotated[str, AfterValidator(_askable)]
+
+
+class Query(Options):
+    """How a signal's series are had from a server that speaks PromQL (``features.promql`` has the placeholders)."""
+
+    usage: PromQL = Field(description="PromQL of what is in use; may hold $step and $matchers")
+    entity: list[str] = Field(
+        default=[INSTANCE],
+        min_length=1,
+        description="labels whose values, joined by '/', name the entity; the port of an instance is dropped",
+    )
+
+    def entity_of(self, labels: Mapping[str, str]) -> str:
+        """The entity that a series is about; labels that it lacks are left out, so it is empty where it has none."""
+        found = [(label, labels[label]) for label in self.entity if labels.get(label)]
+        return "/".join(without_port(value) if label == INSTANCE else value for label, value in found)
+
+
+def without_port(address: str) -> str:
+    """A host, or an address of the web, without its port: db-1:9100 -> db-1, [::1]:9100 -> [::1]."""
+    return re.sub(r"(?<=[^:/]):\d{1,5}(?=/|$)", "", address, count=1)
 
 
 class ConstantLimit(Options):
@@ -33,7 +68,9 @@ class SeriesLimit(Options):
     name: Name
     metric: str
     share: Annotated[float, Field(gt=0, le=1)] = 1.0
-    query: str | None = Field(default=None, description="PromQL of that series; see the signal's query")
+    query: PromQL | None = Field(
+        default=None, description="PromQL of the limit's series, with the same labels as the signal's own query"
+    )
 
 
 class PastLimit(Options):
@@ -53,15 +90,6 @@ class PastLimit(Options):
 
 
 Limit = ConstantLimit | SeriesLimit | PastLimit
-
-
-class Query(Options):
-    """How a server that speaks PromQL is asked for a signal; `$step` and `$matchers` are filled in."""
-
-    usage: str
-    entity: list[str] = Field(
-        default=["instance"], min_length=1, description="labels whose values, joined by /, are the entity"
-    )
 
 
 class Signal(Options):
@@ -84,7 +112,9 @@ class Signal(Options):
     minimum: float | None = Field(default=None, description="the metric cannot fall below this")
     maximum: float | None = Field(default=None, description="the metric cannot rise above this")
     limits: list[Limit] = Field(min_length=1)
-    query: Query | None = Field(default=None, description="how a server that speaks PromQL is asked for it")
+    query: Query | None = Field(
+        default=None, description="how a server that speaks PromQL is asked for the series; they are stored as `metric`"
+    )
     advice: str | None = Field(default=None, description="what to do, for the ticket")
 
     @model_validator(mode="after")
@@ -100,6 +130,27 @@ class Signal(Options):
         if churning:
             raise ValueError(
                 f"signal {self.name!r} matches on the label {churning[0]!r}, which is not kept; add it to identity"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _stored_by_name(self) -> Signal:
+        held = [limit for limit in self.limits if isinstance(limit, SeriesLimit)]
+        if self.query is None:
+            if asked := [limit.name for limit in held if limit.query]:
+                raise ValueError(
+                    f"limit {asked[0]!r} of signal {self.name!r} has a query, the signal has none; add query.usage"
+                )
+            return self
+        for key, metric in (("metric", self.metric), *((f"metric of limit {one.name!r}", one.metric) for one in held)):
+            if set(metric) & set("*?["):
+                raise ValueError(
+                    f"signal {self.name!r} has a query, so its series are stored under its {key}, which is the pattern"
+                    f" {metric!r}; name one metric without * ? ["
+                )
+        if unasked := [limit.name for limit in held if not limit.query]:
+            raise ValueError(
+                f"signal {self.name!r} has a query, its limit {unasked[0]!r} is a series without one; add query to it"
             )
         return self
 

@@ -197,6 +197,45 @@ def settle(risks: pl.DataFrame, grid: Grid, limits: pl.DataFrame) -> pl.DataFram
     return pl.concat(settled).sort("as_of", "series_id", "limit_name", "horizon_h")
 
 
+def agreed(seen: pl.DataFrame, measured: pl.DataFrame) -> pl.DataFrame:
+    """What came of risks where some hours are known to be bad.
+
+    Args:
+        seen: what ``settle`` says without these hours. measured: what it says of the same risks with them.
+
+    Returns:
+        The columns of ``SETTLEMENTS``: as `seen`, but *unknown* where `measured` says otherwise. What happened in a
+        known-bad hour, or began there and went on, is nobody's news.
+    """
+    key = ["as_of", "series_id", "limit_name", "horizon_h"]
+    other = measured.select(*key, came=pl.col("outcome"), came_at=pl.col("crossed_at"))
+    same = (pl.col("outcome") == pl.col("came")) & pl.col("crossed_at").eq_missing(pl.col("came_at"))
+    return (
+        seen.join(other, on=key, how="left", maintain_order="left")
+        .with_columns(
+            outcome=pl.when(same).then("outcome").otherwise(pl.lit(UNKNOWN)),
+            crossed_at=pl.when(same).then("crossed_at"),
+        )
+        .select(list(SETTLEMENTS))
+    )
+
+
+def parted(seen: pl.DataFrame, measured: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Crossings where some hours are known to be bad.
+
+    Args:
+        seen: what ``crossings`` finds without these hours. measured: what it finds with them.
+
+    Returns:
+        Those that happened in plain sight; and those that the known-bad hours hide, or in which they began.
+    """
+    key = ["series_id", "limit_name", "crossed_at"]
+    plain = seen.join(measured, on=key, how="semi", maintain_order="left")
+    hidden = measured.join(seen, on=key, how="anti", maintain_order="left")
+    late = seen.join(measured, on=key, how="anti", maintain_order="left")
+    return plain, pl.concat([hidden, late]).sort(key)
+
+
 def _with_lasts(risks: pl.DataFrame, limits: pl.DataFrame) -> pl.DataFrame:
     """The risks with the `lasts_h` of the limit that held on their night."""
     key = ["series_id", "limit_name"]

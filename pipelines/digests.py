@@ -12,7 +12,9 @@ from urllib.parse import quote
 import duckdb
 import polars as pl
 
+from features.known_bad import from_frame
 from pipelines.history import series_of
+from pipelines.maintenance import record
 from pipelines.settings import SHADOW
 from pipelines.site import Night
 from reports.digest import HISTORY_H, NightDigest, render, shown
@@ -75,6 +77,8 @@ def page(con: duckdb.DuckDBPyConnection, night: Night) -> Page:
             tickets_at=_address(night.settings.tickets_folder, night),
             shadow_at=_address(night.settings.shadow_folder, night),
             shadowed=_shadowed(con),
+            windows=from_frame(record.recorded(con, night.as_of)),
+            unread=night.frames.noted(record.TABLE)["faults"],
         )
     )
     return Page(html, reliability)

@@ -1,6 +1,7 @@
 """From the warehouse's samples to the hours that a night is computed from, as frames.
 
-Belongs here: the set-based reading that precedes the pure rooms. Not here: what is concluded from the hours.
+Belongs here: the set-based reading that precedes the pure rooms, and the one place in which hours of known-bad windows
+are hidden: whatever reads a gathered history does not see them. Not here: what is concluded from the hours.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import polars as pl
 
 from features.grid import Grid, to_grid
 from features.hourly import rollup
+from features.known_bad import Masks, hide
 from pipelines.frames import Frames
 from pipelines.warehouse import quoted
 
@@ -46,7 +48,10 @@ def series_of(con: duckdb.DuckDBPyConnection) -> pl.DataFrame:
 
 HISTORY = "features.history"
 TEACHERS = "features.teachers"
-"""Frames of gathered hours: of every watched series, and further back of those that teach the crossing model."""
+MASKED, SPANS = "features.known_bad_series", "features.known_bad_spans"
+"""Frames of gathered hours: of every watched series, and further back of those that teach the crossing model; and of
+what known-bad windows hide of them (``features.known_bad.Masks``).
+"""
 
 
 def gather(
@@ -70,7 +75,16 @@ def gather(
 def grids(
     frames: Frames, series_ids: Sequence[int], as_of: datetime, hours: int, *, name: str = HISTORY, batch: int = BATCH
 ) -> Iterator[Grid]:
-    """The gathered history in batches of series, each on one grid of `hours`."""
+    """The gathered history in batches of series, each on one grid of `hours`; known-bad ones are not observed."""
+    masked = read_masks(frames)
+    for grid in measured_grids(frames, series_ids, as_of, hours, name=name, batch=batch):
+        yield hide(grid, masked)
+
+
+def measured_grids(
+    frames: Frames, series_ids: Sequence[int], as_of: datetime, hours: int, *, name: str = HISTORY, batch: int = BATCH
+) -> Iterator[Grid]:
+    """The same as it was measured, known to be bad or not: for asking what known-bad windows hide."""
     history = frames.scan(name)
     for start in range(0, len(series_ids), batch):
         part = series_ids[start : start + batch]
@@ -78,10 +92,24 @@ def grids(
         yield to_grid(chunk, as_of, hours)
 
 
+def write_masks(frames: Frames, masked: Masks) -> None:
+    """Hide hours from here on."""
+    frames.write(MASKED, masked.series)
+    frames.write(SPANS, masked.spans)
+
+
+def read_masks(frames: Frames) -> Masks:
+    """What `write_masks` was given."""
+    return Masks(frames.read(MASKED), frames.read(SPANS))
+
+
 def latest_levels(
     con: duckdb.DuckDBPyConnection, frames: Frames, metrics: Sequence[str], as_of: datetime
 ) -> pl.DataFrame:
-    """Series that serve as limits of others: source, entity, metric, labels, level (median of their last 24 hours)."""
+    """Series that serve as limits of others: source, entity, metric, labels, level (median of their last 24 hours).
+
+    As measured: the size of a disk is what it is while somebody works on the host.
+    """
     con.register("limit_metrics", pl.DataFrame({"metric": list(metrics)}, schema={"metric": pl.String}).to_arrow())
     return con.sql(
         f"""

@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from pipelines.maintenance import findings as maintenance
 from pipelines.settings import Settings
 from pipelines.site import Site
 from pipelines.sources import inspect, survey
@@ -58,7 +59,13 @@ def require(site: Site) -> None:
 
 def examine(site: Site) -> list[Finding]:
     """Everything that can be said without running a night, one line each."""
-    findings = [*_sources(site), _warehouse(site), _disk(site.settings), *_signals(site.settings)]
+    findings = [
+        *_sources(site),
+        _warehouse(site),
+        _disk(site.settings),
+        *_signals(site.settings),
+        *(Finding(level, text) for level, text in maintenance.findings(site)),
+    ]
     return sorted(findings, key=lambda finding: ("fault", "note", "ok").index(finding.level))
 
 

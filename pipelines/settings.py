@@ -27,6 +27,7 @@ from features.names import Name, Zone
 from features.options import Options
 from features.signals import Signal
 from forecasting.options import ForecastingOptions
+from pipelines.maintenance.options import Maintenance
 from pipelines.source_options import TYPES, IncidentSource, MetricSource
 from reports.incident_options import IncidentOptions
 from reports.pilot import Mode, PublishWhen, Terms
@@ -36,6 +37,10 @@ from reports.working_time import WorkingHours
 
 SAMPLE = Path(__file__).resolve().parent.parent / "data" / "sample" / "forewarn.yaml"
 ENVIRONMENT = re.compile(r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}")
+
+
+KINDS = ("ConstantLimit", "SeriesLimit", "PastLimit", "PlannedWindow", "CalendarFile", "Silences")
+"""What pydantic names in a fault's place, and no settings file does."""
 
 
 class SettingsError(Exception):
@@ -151,6 +156,10 @@ class Settings(Options):
     signals: Signals = Signals()
     services: list[Service] = Field(default_factory=list)
     tickets: Tickets = Tickets()
+    maintenance: list[Maintenance] = Field(
+        default_factory=list,
+        description="known-bad windows, calendar files, Alertmanagers: hours that teach nothing, nights without ticket",
+    )
     calendar: Calendar = Calendar()
     storage: Storage = Storage()
     forecasting: ForecastingOptions = ForecastingOptions()
@@ -224,9 +233,6 @@ def _fill(value: Any, key: str) -> Any:
     return ENVIRONMENT.sub(from_environment, value)
 
 
-LIMIT_MODELS = ("ConstantLimit", "SeriesLimit", "PastLimit")
-
-
 def _explain(error: ValidationError) -> str:
     """The first fault in one line: its key as written in the file, what is wrong, and how many more there are."""
     first, *more = error.errors(include_url=False)
@@ -234,7 +240,7 @@ def _explain(error: ValidationError) -> str:
     for part in first["loc"]:
         if isinstance(part, int):
             key += f"[{part}]"
-        elif part not in (*LIMIT_MODELS, *TYPES):
+        elif part not in (*KINDS, *TYPES):
             key += f".{part}" if key else str(part)
     said = first["msg"].removeprefix("Value error, ")
     if first["type"] == "extra_forbidden":

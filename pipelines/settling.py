@@ -4,7 +4,7 @@ Belongs here: which promises are due, and the hours, limits and nights that they
 (``forecasting.settlement``, ``reports.ticket_outcomes``, ``reports.ticket_misses``).
 
 All of it rests on hours and nights before the cut, on what people had said of tickets by then, and on what the nights
-before had not settled yet: a night that is run again settles the same.
+before had not settled yet: a night that is run again settles the same. What happened in known-bad hours is not known.
 """
 
 from __future__ import annotations
@@ -15,10 +15,22 @@ from datetime import datetime, timedelta
 import duckdb
 import polars as pl
 
-from features.grid import to_grid
-from forecasting.settlement import CROSSINGS, SETTLEMENTS, STEP_DAYS, UNKNOWN, crossings, held, settle
+from features.grid import Grid, to_grid
+from features.known_bad import from_frame, held_nights, hide
+from forecasting.settlement import (
+    CROSSINGS,
+    SETTLEMENTS,
+    STEP_DAYS,
+    UNKNOWN,
+    agreed,
+    crossings,
+    held,
+    parted,
+    settle,
+)
 from forecasting.tables import HORIZONS
 from pipelines import feedback, history
+from pipelines.maintenance import record
 from pipelines.publishing.results import changed_limits
 from pipelines.publishing.runs import night_before
 from pipelines.site import Night
@@ -56,15 +68,32 @@ def settle_risks(night: Night, advance: Advance = lambda series: None) -> tuple[
         hours = (night.as_of - first) // timedelta(hours=1)
         history.gather(con, night.frames, ids, night.as_of, hours, name=HOURS)
     settled, crossed = [pl.DataFrame(schema=SETTLEMENTS)], [pl.DataFrame(schema=CROSSINGS)]
-    grids = history.grids(night.frames, ids.to_list(), night.as_of, hours, name=HOURS)
-    for start, grid in zip(range(0, len(ids), history.BATCH), grids, strict=True):
+    masked = history.read_masks(night.frames)
+    grids = history.measured_grids(night.frames, ids.to_list(), night.as_of, hours, name=HOURS)
+    for start, measured in zip(range(0, len(ids), history.BATCH), grids, strict=True):
         batch = ids[start : start + history.BATCH]
         ours = pl.col("series_id").is_in(batch.implode())
-        settled.append(settle(due.filter(ours), grid, limits.filter(ours)))
-        crossed.append(crossings(grid, limits.filter(ours), quiet_days).filter(pl.col("confirmed_at") >= since))
+        seen, known = hide(measured, masked), limits.filter(ours)
+        settled.append(settle_seen(due.filter(ours), seen, measured, known))
+        plain, _hidden = crossings_seen(seen, measured, known, quiet_days)
+        crossed.append(plain.filter(pl.col("confirmed_at") >= since))
         advance(len(batch))
     order = ["as_of", "series_id", "limit_name", "horizon_h"]
     return pl.concat(settled).sort(order), pl.concat(crossed).sort("series_id", "limit_name", "crossed_at")
+
+
+def settle_seen(due: pl.DataFrame, seen: Grid, measured: Grid, limits: pl.DataFrame) -> pl.DataFrame:
+    """What came of risks: unknown where known-bad hours had a part in it. Without such hours, `seen` is `measured`."""
+    found = settle(due, seen, limits)
+    return found if seen is measured else agreed(found, settle(due, measured, limits))
+
+
+def crossings_seen(
+    seen: Grid, measured: Grid, limits: pl.DataFrame, quiet_days: int
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Crossings in plain sight, and those that known-bad hours hide."""
+    found = crossings(seen, limits, quiet_days)
+    return (found, found.clear()) if seen is measured else parted(found, crossings(measured, limits, quiet_days))
 
 
 def known_limits(con: duckdb.DuckDBPyConnection, night: Night) -> pl.DataFrame:
@@ -142,8 +171,10 @@ def judge_tickets(night: Night) -> pl.DataFrame:
         ids = due["series_id"].unique().sort()
         history.gather(con, night.frames, ids, night.as_of, hours, name=TICKET_HOURS)
         worked = feedback.worked(con, night)
-    grid = to_grid(night.frames.read(TICKET_HOURS), night.as_of, hours)
-    found = outcomes(due, crossings(grid, limits, quiet_days=0), held(grid), limits, worked)
+    measured = to_grid(night.frames.read(TICKET_HOURS), night.as_of, hours)
+    seen = hide(measured, history.read_masks(night.frames))
+    plain, hidden = crossings_seen(seen, measured, limits, quiet_days=0)
+    found = outcomes(due, plain, held(seen), limits, worked, hidden=hidden)
     return _stamped(found.filter(pl.col("outcome").is_not_null()), OUTCOMES, night.as_of)
 
 
@@ -164,7 +195,13 @@ def find_misses(night: Night, crossed: pl.DataFrame) -> pl.DataFrame:
             },
         ).pl()
         series, told = history.series_of(con), promises(_events(con, night, "true"))
-    return _stamped(misses(crossed, told, risks, series, policy), MISSES, night.as_of)
+    return _stamped(misses(crossed, told, risks, series, policy, held=_held(night, risks, series)), MISSES, night.as_of)
+
+
+def _held(night: Night, risks: pl.DataFrame, series: pl.DataFrame) -> pl.DataFrame:
+    """as_of, series_id: the nights of these risks on which a known-bad window held their series."""
+    asked = series.join(risks.select("series_id").unique(), on="series_id", how="semi", maintain_order="left")
+    return held_nights(asked, from_frame(night.frames.read(record.TABLE)), risks["as_of"].unique().sort())
 
 
 def _events(con: duckdb.DuckDBPyConnection, night: Night, wanted: str) -> pl.DataFrame:

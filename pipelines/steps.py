@@ -123,15 +123,17 @@ def decide_tickets(
     *,
     earlier_risks: pl.DataFrame,
     events: pl.DataFrame,
+    held: pl.Series | None = None,
 ) -> pl.DataFrame:
     """A night's ticket events.
 
     Args:
         risks, profiles: of the night. series: all that is known of any.
         earlier_risks: of the policy's lookback at least. events: of the nights before at least.
+        held: series_id of the series in a known-bad window.
     """
     tickets = fold(events, before=as_of)
-    return decide(risks, series, profiles, earlier_risks, tickets, policy=policy, as_of=as_of)
+    return decide(risks, series, profiles, earlier_risks, tickets, policy=policy, as_of=as_of, held=held)
 
 
 def _among(grid: Grid) -> pl.Expr:

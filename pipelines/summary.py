@@ -33,6 +33,8 @@ def show(console: Console, settings: Settings, night: date, outcome: Outcome) ->
         ("ledger", _plain(counts["ledger"]) or "nothing came due"),
         ("feedback", _plain(counts["feedback"]) or "none"),
         ("services", _plain(counts["services"])),
+        ("known-bad", _plain(counts["known_bad"]["counts"]) or "no window"),
+        *((f"not read: {source}", f"{why}; what was known holds") for source, why in _faults(counts["known_bad"])),
         *((f"switched {service}", why) for service, why in outcome.switched),
         ("incidents", _plain(counts["incidents"])),
         *((f"not fetched: {source}", why) for source, why in outcome.unread),
@@ -45,6 +47,10 @@ def show(console: Console, settings: Settings, night: date, outcome: Outcome) ->
     console.print(table)
     for label, path in _where(settings, night):
         console.print(f"{label:<12}{path}", markup=False, soft_wrap=True)
+
+
+def _faults(known_bad: Mapping[str, Mapping[str, str]]) -> Iterable[tuple[str, str]]:
+    return known_bad["faults"].items()
 
 
 def _plain(values: Mapping[str, int]) -> str:

@@ -8,7 +8,7 @@ what it says of its own reliability (``digest_trust``) and of promises kept (``d
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -17,7 +17,8 @@ import numpy as np
 import polars as pl
 from markupsafe import Markup
 
-from reports import digest_modes, digest_promises, digest_rows, digest_trust, sparkline
+from features.known_bad import Window
+from reports import digest_modes, digest_promises, digest_rows, digest_trust, digest_windows, sparkline
 from reports.digest_rows import Chosen, Night, Row
 from reports.html import environment
 from reports.sparkline import Spark
@@ -45,6 +46,8 @@ class NightDigest:
     tickets_at, shadow_at: addresses of the folders of ticket files, published ones and those in shadow, seen from the
         page; None links nothing.
     shadowed: ids of tickets that no tracker was told of.
+    windows: known-bad windows, of any time, as the night knows them.
+    unread: sources of such windows that could not be read -> why.
     """
 
     night: Night
@@ -65,6 +68,8 @@ class NightDigest:
     tickets_at: str | None = None
     shadow_at: str | None = None
     shadowed: frozenset[str] = frozenset()
+    windows: Sequence[Window] = ()
+    unread: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -92,6 +97,7 @@ def render(digest: NightDigest) -> str:
     tickets = _tickets(digest)
     local = to_zone(night.as_of, digest.zone)
     counts = _counts(digest, tickets)
+    windows = digest_windows.windows_of(night, digest.windows)
     return (
         environment()
         .get_template("digest.html.j2")
@@ -108,7 +114,9 @@ def render(digest: NightDigest) -> str:
             chosen=chosen,
             sparks=_sparks(digest, chosen),
             spark_style=sparkline.STYLE,
-            silent=digest_rows.went_silent(night),
+            windows=windows,
+            unread=digest.unread,
+            silent=digest_rows.went_silent(night, windows.held),
             abstained=digest_rows.abstentions(night),
             failures=digest_rows.failures(night, digest.failures),
             rejects=digest_rows.rejects(digest.rejects),

@@ -259,11 +259,13 @@ def abstentions(night: Night) -> list[Group]:
     return _groups(named, "reason")
 
 
-def went_silent(night: Night) -> list[Group]:
-    """Series that last night was measured and tonight was not, by metric."""
+def went_silent(night: Night, held: frozenset[int] = frozenset()) -> list[Group]:
+    """Series that last night was measured and tonight was not, by metric; without those in a known-bad window."""
     measured = night.at_horizon(night.previous_risks).filter(pl.col("state").is_in(MEASURED))
     still = night.at_horizon(night.risks).filter(pl.col("state").is_in(MEASURED))
-    gone = measured.join(still, on="series_id", how="anti")
+    gone = measured.join(still, on="series_id", how="anti").filter(
+        ~pl.col("series_id").is_in(pl.Series(sorted(held), dtype=pl.UInt64).implode())
+    )
     return _groups(gone.join(night.series.select("series_id", "entity", "metric"), on="series_id"), "metric")
 
 

@@ -16,6 +16,7 @@ held back: another ticket     a ticket about another limit of the same was open 
 held back: hold_nights        probable enough, but not on as many nights in a row as must agree
 held back: quiet days         probable enough, but beyond its limit within `quiet_days`
 held back: crossed            probable enough, but beyond its limit on the night before
+held back: known-bad window   probable enough, but in a known-bad window that night
 no ticket opened              probable enough, and the policy would have opened one: these tickets come from elsewhere
 limit moved                   the limit was farther away when the newest of those nights looked
 probability too low           below `open_at` on each of those nights; `p` is the highest of them
@@ -49,8 +50,9 @@ MISSES = {
 }
 
 # How near to a ticket a night came.
-_NOT_SCORED, _BEYOND, _TOO_LOW, _CROSSED, _QUIET, _NOT_HELD, _ANOTHER, _CAP = range(8)
+_NOT_SCORED, _BEYOND, _TOO_LOW, _WINDOW, _CROSSED, _QUIET, _NOT_HELD, _ANOTHER, _CAP = range(9)
 _HELD_BACK = {
+    _WINDOW: "held back: known-bad window",
     _CROSSED: "held back: crossed",
     _QUIET: "held back: quiet days",
     _NOT_HELD: "held back: hold_nights",
@@ -60,7 +62,13 @@ _HELD_BACK = {
 
 
 def misses(
-    crossings: pl.DataFrame, tickets: pl.DataFrame, risks: pl.DataFrame, series: pl.DataFrame, policy: TicketPolicy
+    crossings: pl.DataFrame,
+    tickets: pl.DataFrame,
+    risks: pl.DataFrame,
+    series: pl.DataFrame,
+    policy: TicketPolicy,
+    *,
+    held: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
     """The real crossings that no ticket foresaw.
 
@@ -72,6 +80,7 @@ def misses(
             the `hold_nights` before these.
         series: series_id, entity, metric; all that are named by the others.
         policy: that opened the tickets.
+        held: as_of, series_id: nights on which a known-bad window held a series; may be left out.
 
     Returns:
         The columns of ``MISSES``, sorted by crossed_at, series_id and limit_name.
@@ -85,7 +94,12 @@ def misses(
     told = told.filter(pl.col("opened_at") <= pl.col("confirmed_at"))
     foresaw = told.filter(pl.col("closed_at").is_null() | (pl.col("closed_at") > pl.col("crossed_at")))
     missed = came.join(foresaw, on="miss", how="anti")
-    nights = _nights(missed, risks, whose, subjects, policy)
+    in_window = pl.DataFrame(schema={"as_of": TIME, "series_id": pl.UInt64}) if held is None else held
+    told_of = risks.join(
+        in_window.unique().with_columns(in_window=pl.lit(value=True)),
+        on=["as_of", "series_id"], how="left", maintain_order="left",
+    )  # fmt: skip
+    nights = _nights(missed, told_of, whose, subjects, policy)
     best = (
         nights.sort("near", "as_of", descending=True)
         .group_by("miss", maintain_order=True)
@@ -163,7 +177,7 @@ def _led(missed: pl.DataFrame, risks: pl.DataFrame, whose: pl.DataFrame, policy:
     return (
         ranked.group_by("as_of", *CAUSE, maintain_order=True)
         .agg(
-            pl.col("series_id", "state", "p", "limit_value", "last_beyond_at").first(),
+            pl.col("series_id", "state", "p", "limit_value", "last_beyond_at", "in_window").first(),
             abstained=pl.col("reason").first(),
         )
         .sort(*CAUSE, "as_of")
@@ -192,6 +206,7 @@ def _nearness(policy: TicketPolicy) -> pl.Expr:
         pl.when(pl.col("state") == "crossed").then(_BEYOND)
         .when(~scored).then(_NOT_SCORED)
         .when(pl.col("p") < policy.open_at).then(_TOO_LOW)
+        .when(pl.col("in_window")).then(_WINDOW)
         .when(pl.col("crossed_before")).then(_CROSSED)
         .when(pl.col("last_beyond_at") >= quiet_since).then(_QUIET)
         .when(pl.col("agreeing") < policy.hold_nights).then(_NOT_HELD)

@@ -11,7 +11,8 @@ stays open the promise is kept up. Its outcome is the first of these that holds:
   before the window ended. The limit is the one that held at the time. A limit that was merely *renewed* from the
   series' own past, and so moved along with it, is no excuse: the value that the ticket named then counts as well.
 * None yet, while the window has not ended.
-* **unknown**: no crossing was seen, but fewer than half of the window's hours were observed, or none of its last
+* **unknown**: a crossing came in a known-bad window, or began there: nobody can say what it would have done without; or
+  no crossing was seen, but fewer than half of the window's hours were observed, or none of its last
   quarter: that is when most tickets expect their crossing, and where what is still to be measured is missing.
 * **averted**: no crossing came, and the trend was broken *from outside*. One of these must hold; each counts only until
   the ticket was closed because its risk was gone, since what comes after that averted nothing:
@@ -109,6 +110,8 @@ def outcomes(
     grid: Grid,
     limits: pl.DataFrame,
     worked: pl.DataFrame | None = None,
+    *,
+    hidden: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
     """The outcome of each ticket as known at ``grid.as_of``.
 
@@ -120,6 +123,7 @@ def outcomes(
             openings, and `HISTORY_H` before the windows' ends where habits shall be known.
         limits: the columns of forecasting.limits.
         worked: the columns of ``WORKED``; may be left out.
+        hidden: like `crossings`, those that known-bad hours hide; `grid` is without these hours.
 
     Returns:
         The columns of ``OUTCOMES``, one row a ticket, sorted by ticket_id. An outcome that is not null does not change
@@ -132,14 +136,20 @@ def outcomes(
         return pl.DataFrame(schema=OUTCOMES)
     windows = _windows(tickets, limits, grid.as_of).sort(_KEY)
     evidence = windows
-    for more in (_came(windows, crossings), _moved(windows, limits), _worked(windows, worked)):
+    unseen = crossings.clear() if hidden is None else hidden
+    for more in (
+        _came(windows, crossings),
+        _came(windows, unseen).rename({"crossed_at": "hidden_at"}),
+        _moved(windows, limits),
+        _worked(windows, worked),
+    ):
         evidence = evidence.join(more, on=_KEY, how="left", maintain_order="left")
     chunks = [_courses(chunk, grid) for chunk in evidence.iter_slices(CHUNK)]
     evidence = evidence.hstack(pl.concat(chunks))
     one = evidence.group_by("ticket_id", maintain_order=True).agg(
         pl.col("opened_at", "ends_at", "closed_at", "close_reason", "window_h").first(),
         pl.col("settled_at").max().alias("settles_at"),
-        pl.col("crossed_at", "reset_at", "habit_at", "worked_at").min(),
+        pl.col("crossed_at", "hidden_at", "reset_at", "habit_at", "worked_at").min(),
         pl.col("observed_h").max(),
         pl.col("unseen_h").min(),
         pl.col("reached_at").filter(pl.col("moved_to").is_null()).min(),
@@ -338,15 +348,17 @@ def _verdict(row: Mapping[str, Any], as_of: datetime) -> tuple[str | None, datet
     """outcome, crossed_at, why."""
     if row["crossed_at"]:
         return CAME_TRUE, row["crossed_at"], f"It reached its limit on {format_utc(row['crossed_at'])}."
-    if row["reached_at"]:
+    if row["reached_at"] and not row["hidden_at"]:
         why = f"It reached {row['limit_value']:g}, which the ticket named, on {format_utc(row['reached_at'])}"
         return CAME_TRUE, row["reached_at"], f"{why}; the limit was renewed from its own past before."
-    if row["close_reason"] == CROSSING_CAME:
+    if row["close_reason"] == CROSSING_CAME and not row["hidden_at"]:
         return CAME_TRUE, None, f"It was beyond its limit on the night of {format_utc(row['closed_at'])}."
     if row["closed_at"] is None:
         return None, None, "The ticket is still open, and no crossing has come."
     if row["settles_at"] > as_of:
         return None, None, f"No crossing has come; the window ends on {format_utc(row['ends_at'])}."
+    if row["hidden_at"]:
+        return UNKNOWN, None, f"It reached its limit on {format_utc(row['hidden_at'])}, in a known-bad window."
     if 2 * row["observed_h"] < row["window_h"]:
         seen = f"only {row['observed_h']} of the window's {row['window_h']} hours were observed"
         return UNKNOWN, None, f"No crossing was seen, but {seen}."

@@ -10,6 +10,8 @@ A ticket is a promise about one cause (entity, signal, limit, direction), kept f
   is open no other opens; when its crossing came, a further limit that is still at risk opens on that very night.
 * It is **updated** only when somebody would act differently: the probability or the expected time moved by as much as
   the policy says since the last event that was written, the limit moved, or another series took the lead.
+* A series **in a known-bad window** on the night opens nothing, and its open ticket is kept as it is: what the night
+  says of it rests on hours before the window, and nobody is to be told of work that is under way.
 * It is **resolved** when the crossing came, when the risk is gone, or when the series has not been measured for
   `silent_nights`: not on the first silent night, since a collector's outage of a day is common and its worst moment to
   close a ticket; not never, since a series that was taken out of service would keep its ticket for ever.
@@ -85,6 +87,7 @@ def decide(
     *,
     policy: TicketPolicy,
     as_of: datetime,
+    held: pl.Series | None = None,
 ) -> pl.DataFrame:
     """Tonight's ticket events.
 
@@ -97,6 +100,7 @@ def decide(
         open_tickets: ``ticket_events.fold`` over the nights before.
         policy: the rules' numbers.
         as_of: tonight's cut, naive UTC.
+        held: series_id of the series that a known-bad window holds tonight; may be left out.
 
     Returns:
         The columns of ``reports.ticket_events``, sorted by ticket_id. The same whatever the order of the rows given.
@@ -106,7 +110,8 @@ def decide(
     """
     if open_tickets.filter(pl.col("as_of") >= as_of).height:
         raise ValueError(f"open_tickets holds events at or after {as_of}; fold the nights before it only")
-    night = _Night.of(risks, series, profiles, earlier_risks, policy=policy, as_of=as_of)
+    in_window = frozenset(() if held is None else held)
+    night = _Night.of(risks, series, profiles, earlier_risks, policy=policy, as_of=as_of, held=in_window)
     continued, still_open = _continue(open_tickets, night)
     return pl.DataFrame(continued + _open(still_open, night), schema=EVENTS).sort("ticket_id", "event_no")
 
@@ -119,6 +124,7 @@ class _Night:
     as_of: datetime
     measured: pl.DataFrame  # tonight's risks that were scored or have crossed, with their series' level and shape
     causes: pl.DataFrame  # the same, one row a cause
+    held: frozenset[int]  # series in a known-bad window
     past: pl.DataFrame  # earlier nights' with their entity and nights_ago: 1 is last night, be it 23, 24 or 25 h ago
 
     @staticmethod
@@ -130,6 +136,7 @@ class _Night:
         *,
         policy: TicketPolicy,
         as_of: datetime,
+        held: frozenset[int],
     ) -> _Night:
         is_measured = (pl.col("horizon_h") == policy.horizon_h) & pl.col("state").is_in(["scored", "crossed"])
         looks = profiles.select("series_id", "level", "shape")
@@ -138,6 +145,7 @@ class _Night:
         return _Night(
             policy,
             as_of,
+            held=held,
             measured=tonight.join(looks, on="series_id", how="left"),
             causes=causes(tonight, series, policy.horizon_h, policy.resolve_below).join(
                 looks, on="series_id", how="left"
@@ -171,6 +179,9 @@ def _continue(open_tickets: pl.DataFrame, night: _Night) -> tuple[list[Row], set
     for ticket in open_tickets.sort("ticket_id").iter_rows(named=True):
         key = tuple(ticket[name] for name in promise)
         cause, leader = by_fingerprint.get(ticket["fingerprint"]), by_promise.get(key)
+        if ticket["series_id"] in night.held:
+            still_open.add((ticket["entity"], ticket["signal"], ticket["direction"]))
+            continue
         silent_for = min(last_seen.get(key, night.policy.silent_nights), night.nights_since(ticket["as_of"]))
         event, reason = _verdict(ticket, cause, leader, silent_for, policy=night.policy)
         if event != RESOLVED:
@@ -242,7 +253,7 @@ def _open(still_open: set[Subject], night: _Night) -> list[Row]:
     taken = pl.DataFrame(sorted(still_open), schema=dict.fromkeys(SUBJECT, pl.String), orient="row")
     crossed_last_night = night.past.filter(pl.col("nights_ago") == 1, pl.col("state") == "crossed")
     candidates = (
-        night.causes.filter(pl.col("state") == "scored", pl.col("p") >= policy.open_at)
+        night.causes.filter(pl.col("state") == "scored", pl.col("p") >= policy.open_at, ~_among(night.held))
         .join(taken, on=SUBJECT, how="anti")
         .join(crossed_last_night, on=("series_id", "signal", "limit_name", "direction"), how="anti")
     )
@@ -269,6 +280,10 @@ def _open(still_open: set[Subject], night: _Night) -> list[Row]:
         }
         for row in chosen.iter_rows(named=True)
     ]
+
+
+def _among(series_ids: frozenset[int]) -> pl.Expr:
+    return pl.col("series_id").is_in(pl.Series(sorted(series_ids), dtype=pl.UInt64).implode())
 
 
 def _agreeing(night: _Night) -> pl.DataFrame:

@@ -6,6 +6,7 @@ from features.incidents import as_of_view, durations
 from forecasting.school import teachers
 from pipelines import checks, history, steps
 from pipelines.assets import metadata
+from pipelines.assets.ingest import KNOWN_BAD
 from pipelines.site import Site
 
 HOURLY = ["features", "hourly"]
@@ -39,8 +40,9 @@ def hourly(context: dg.AssetExecutionContext, site: dg.ResourceParam[Site]) -> d
     key=HISTORY,
     group_name="features",
     kinds={"duckdb", "parquet"},
-    deps=[HOURLY],
-    description="What the night is forecast from: the hourly means, before the cut, of every series with a signal.",
+    deps=[HOURLY, KNOWN_BAD],
+    description="What the night is forecast from: the hourly means, before the cut, of every series with a signal."
+    " Hours of known-bad windows are hidden when it is read.",
 )
 def gathered_history(context: dg.AssetExecutionContext, site: dg.ResourceParam[Site]) -> dg.MaterializeResult:
     night = site.night(context)

@@ -13,6 +13,7 @@ from forecasting.school import gather, learn, teachers, timetable
 from pipelines import checks, history, priors, settling, steps
 from pipelines.assets import metadata
 from pipelines.assets.features import HISTORY, HOURLY
+from pipelines.assets.ingest import KNOWN_BAD
 from pipelines.site import Night, Site
 from reports.reliability import draw
 
@@ -96,7 +97,7 @@ def scores(context: dg.AssetExecutionContext, site: dg.ResourceParam[Site]) -> I
     key=SETTLEMENTS,
     group_name="forecasting",
     kinds={"numpy", "parquet"},
-    deps=[RISKS, LIMITS, HOURLY],
+    deps=[RISKS, LIMITS, HOURLY, KNOWN_BAD],
     check_specs=checks.specs(checks.SETTLED, SETTLEMENTS),
     description="Whether what earlier nights asked about came: risks whose horizon ended since the night before.",
 )

@@ -9,6 +9,7 @@ import polars as pl
 
 from pipelines import checks, sources
 from pipelines.assets import metadata
+from pipelines.maintenance import nights, record
 from pipelines.publishing.raw import StagedRaw, publish_raw
 from pipelines.site import Night, Site
 from pipelines.sources.metric_staging import FETCHED
@@ -16,6 +17,7 @@ from reports.services import service_of
 
 METRICS = ["staged", "metrics"]
 INCIDENTS = ["staged", "incidents"]
+KNOWN_BAD = ["raw", "known_bad"]
 RAW_TABLES = {
     "series": "One row a time series.",
     "samples": "One row a measured value; kept for storage.retention.raw_days.",
@@ -143,6 +145,23 @@ def published_raw(context: dg.AssetExecutionContext, site: dg.ResourceParam[Site
         yield dg.MaterializeResult(asset_key=["raw", table], metadata=of_table | metadata.counts(changed))
 
 
+@dg.asset(
+    key=KNOWN_BAD,
+    group_name="ingest",
+    kinds={"polars", "parquet"},
+    deps=[["raw", "series"]],
+    description="Maintenance and known-bad windows as this night knows them: kept out of learning, scores and tickets.",
+)
+def known_bad(context: dg.AssetExecutionContext, site: dg.ResourceParam[Site]) -> dg.MaterializeResult:
+    night = site.night(context)
+    with night.progress.stage("read maintenance"):
+        found = nights.learn(night)
+    night.frames.note("raw.known_bad", found.counts)
+    told = metadata.table(night.frames.path(record.TABLE)) | metadata.counts(found.counts["counts"])
+    told |= {f"not read: {source}": dg.MetadataValue.text(fault) for source, fault in found.faults.items()}
+    return dg.MaterializeResult(metadata=told | {"held tonight": metadata.rows(found.held, 50)})
+
+
 def folder_of(night: Night, kind: str, source: str) -> Path:
     """Where a source's staged files lie."""
     folder = night.frames.folder / "sources" / kind / source
@@ -173,4 +192,4 @@ def name_services(night: Night, path: Path) -> None:
     temporary.replace(path)
 
 
-ASSETS = [staged_metrics, staged_incidents, published_raw]
+ASSETS = [staged_metrics, staged_incidents, published_raw, known_bad]

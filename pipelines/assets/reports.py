@@ -9,9 +9,11 @@ from pipelines import digests, feedback, incident_report, ticketing
 from pipelines.assets import metadata
 from pipelines.assets.features import HOURLY, INCIDENT_DURATIONS
 from pipelines.assets.forecasting import LIMITS, RISKS, SETTLEMENTS
+from pipelines.assets.ingest import KNOWN_BAD
 from pipelines.assets.tickets import FEEDBACK, MISSES, PROFILES, SERVICE_MODES, TICKET_EVENTS, TICKET_OUTCOMES
 from pipelines.frames import forget_old
 from pipelines.ledger import WarehouseLedger
+from pipelines.maintenance import record
 from pipelines.publishing.results import NIGHTLY_TABLES, SETTLED_TABLES, StagedResults, publish_results
 from pipelines.publishing.runs import newest_night
 from pipelines.site import Night, Site
@@ -48,7 +50,7 @@ def incident_trends(context: dg.AssetExecutionContext, site: dg.ResourceParam[Si
     kinds={"duckdb"},
     deps=[
         HOURLY, LIMITS, RISKS, SETTLEMENTS, TICKET_EVENTS, TICKET_OUTCOMES, MISSES, SERVICE_MODES, INCIDENT_TRENDS,
-        PROFILES, FEEDBACK,
+        PROFILES, FEEDBACK, KNOWN_BAD,
         ["forecasting", "forecasts"], ["forecasting", "models"], ["forecasting", "calibration"],
         ["forecasting", "tournament"], ["forecasting", "failures"],
     ],
@@ -64,6 +66,7 @@ def published_results(context: dg.AssetExecutionContext, site: dg.ResourceParam[
         nightly={table: night.frames.path(table) for table in NIGHTLY_TABLES},
         settled={table: night.frames.path(table) for table in SETTLED_TABLES},
         feedback=night.frames.path(feedback.TABLE),
+        known_bad=night.frames.path(record.TABLE),
         rejects=[night.frames.path(feedback.REFUSED)],
     )
     counts = count(night)
@@ -161,6 +164,7 @@ def count(night: Night) -> dict[str, object]:
         "tickets": _tally(night.frames.read("reports.ticket_events")["event"]),
         "ledger": _ledger(night),
         "feedback": _feedback(night),
+        "known_bad": night.frames.noted("raw.known_bad"),
         "services": _services(night),
         "incidents": {"known at the cut": incidents},
     }

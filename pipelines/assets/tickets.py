@@ -9,7 +9,9 @@ from pipelines import feedback as opinions
 from pipelines.assets import metadata
 from pipelines.assets.features import HOURLY
 from pipelines.assets.forecasting import LIMITS, RISKS, SETTLEMENTS
+from pipelines.assets.ingest import KNOWN_BAD
 from pipelines.history import series_of
+from pipelines.maintenance import nights
 from pipelines.site import Site
 
 TICKET_EVENTS = ["reports", "ticket_events"]
@@ -24,7 +26,7 @@ PROFILES = ["features", "profiles"]
     key=TICKET_EVENTS,
     group_name="reports",
     kinds={"polars", "parquet"},
-    deps=[RISKS, PROFILES],
+    deps=[RISKS, PROFILES, KNOWN_BAD],
     check_specs=checks.specs(checks.TICKETS, TICKET_EVENTS),
     description="What the policy makes of tonight's risks and of open tickets: opened, updated, resolved.",
 )
@@ -47,6 +49,7 @@ def ticket_events(context: dg.AssetExecutionContext, site: dg.ResourceParam[Site
             series,
             earlier_risks=earlier,
             events=events,
+            held=night.frames.read(nights.HELD)["series_id"],
         )
         path = night.frames.write("reports.ticket_events", decided)
         with night.warehouse.scratch() as con:
@@ -76,7 +79,7 @@ def feedback(context: dg.AssetExecutionContext, site: dg.ResourceParam[Site]) ->
 
 @dg.multi_asset(
     specs=[
-        dg.AssetSpec(TICKET_OUTCOMES, group_name="reports", deps=[TICKET_EVENTS, FEEDBACK, LIMITS, HOURLY],
+        dg.AssetSpec(TICKET_OUTCOMES, group_name="reports", deps=[TICKET_EVENTS, FEEDBACK, LIMITS, HOURLY, KNOWN_BAD],
                      kinds={"numpy"},
                      description="What became of tickets: came true, averted, false alarm or unknown, and why."),
         dg.AssetSpec(MISSES, group_name="reports", deps=[SETTLEMENTS, TICKET_EVENTS, RISKS], kinds={"polars"},

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import duckdb
 
+from pipelines.maintenance import record as known_bad
 from pipelines.publishing.raw import publish_rejects
 from pipelines.publishing.runs import Run, finish_run, newest_night
 from pipelines.publishing.sql import columns, parquet
@@ -53,6 +54,7 @@ class StagedResults:
     settled: Mapping[str, Path]
     """Table -> frame, for each of SETTLED_TABLES."""
     feedback: Path
+    known_bad: Path
     rejects: Sequence[Path] = ()
     """Rows that were refused after the first commit."""
 
@@ -84,6 +86,7 @@ def publish_results(
     for table, key in SETTLED_TABLES.items():
         _publish_settled(con, table, key, staged.settled[table], run.as_of)
     _publish_feedback(con, staged.feedback, run.as_of)
+    known_bad.publish(con, parquet([staged.known_bad]), run.as_of)
     stale = _mark_stale(con, run.as_of) if differs else []
     newest = newest_night(con)
     if newest is None or run.as_of >= newest:
@@ -180,6 +183,7 @@ def _purge(con: duckdb.DuckDBPyConnection, as_of: datetime, retention: Retention
         ("raw.samples", "ts", retention.raw_days),
         ("features.hourly", "hour", retention.hourly_days),
         ("forecasting.forecasts", "as_of", retention.forecast_days),
+        ("raw.known_bad", "ends_at", retention.hourly_days),
     ):
         con.execute(f"DELETE FROM {table} WHERE {column} < $cut", {"cut": as_of - timedelta(days=days)})
     con.execute(

@@ -18,6 +18,7 @@ import numpy as np
 import polars as pl
 
 from features.grid import to_grid
+from features.known_bad import hide
 from forecasting.batch import metrics
 from forecasting.learnt.learning import learn_fleet
 from forecasting.learnt.lessons import EMPTY, Lessons
@@ -26,6 +27,7 @@ from forecasting.mapper import Mapper, Serial
 from forecasting.school import SETTLING_H, Class, Learnt, gather, teachers, timetable
 from forecasting.tables import CALIBRATION
 from pipelines import history, steps
+from pipelines.maintenance import nights as maintenance
 from pipelines.replay.past import Past
 from pipelines.replay.rules import alerts
 from pipelines.settings import Settings, cut
@@ -59,7 +61,9 @@ def play(task: Task) -> date:
         update={"storage": task.settings.storage.model_copy(update={"root": str(working)})}
     )
     night = Night(Site(settings), task.date, "replay", cut(task.date, settings.zone))
-    watched = steps.watched_series(night, past.seen(night.as_of).drop("first_hour"))
+    seen = past.seen(night.as_of).drop("first_hour")
+    watched = steps.watched_series(night, seen)
+    maintenance.apply(night, seen, past.windows)
     first = night.as_of - timedelta(hours=steps.history_hours(night))
     night.frames.write(history.HISTORY, past.hours(watched["series_id"].to_list(), first, night.as_of))
     limits = steps.resolve_limits(night, watched, past.levels(steps.limit_metrics(night), night.as_of))
@@ -112,6 +116,6 @@ def _classes(settings: Settings, past: Past, newest: datetime, origins: Sequence
     ids = watched["series_id"].to_list()
     for start in range(0, len(ids), steps.TEACHING_BATCH):
         part = past.hours(ids[start : start + steps.TEACHING_BATCH], until - timedelta(hours=hours), until)
-        grid = to_grid(part, until, hours)
+        grid = hide(to_grid(part, until, hours), past.masks)
         falls, metric = np.isin(grid.series_id, falling), metrics(watched, grid.series_id)
         yield Class(grid, falls, metric, tuple(origins), options.history_days)

@@ -6,7 +6,7 @@ Not here: what a night concludes from them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import cached_property
@@ -15,14 +15,18 @@ from pathlib import Path
 import duckdb
 import polars as pl
 
+from features.known_bad import Masks, Window, from_frame, held, masks, to_frame
 from pipelines import history, sources
 from pipelines.assets.ingest import name_services
+from pipelines.maintenance import reading, record
+from pipelines.maintenance.options import Silences
 from pipelines.publishing.raw import StagedRaw, publish_raw
 from pipelines.publishing.results import replace_by_key
 from pipelines.publishing.sql import columns
 from pipelines.settings import Settings
 from pipelines.site import Night, Site
 from pipelines.sources.rejects import UNREAD
+from pipelines.sources.errors import InputError
 from pipelines.warehouse import Warehouse, quoted
 
 COMPANION = timedelta(hours=24)
@@ -33,7 +37,8 @@ class Past:
     """The hours of a site, in a folder.
 
     folder: holds hours.parquet (series_id, hour, mean; by series and hour), series.parquet (raw.series, and each
-        series' first_hour), and unread.parquet (source, detail: what of the sources could not be fetched).
+        series' first_hour), unread.parquet (source, detail: what of the sources could not be fetched) and
+        windows.parquet (``features.known_bad.WINDOWS``).
     """
 
     folder: Path
@@ -48,6 +53,20 @@ class Past:
     @cached_property
     def series(self) -> pl.DataFrame:
         return pl.read_parquet(self.folder / "series.parquet")
+
+    @cached_property
+    def windows(self) -> list[Window]:
+        """Known-bad windows, as they are known now: a replay asks what the policy would say with them."""
+        return from_frame(pl.read_parquet(self.folder / "windows.parquet"))
+
+    @cached_property
+    def masks(self) -> Masks:
+        """The hours that they hide."""
+        return masks(self.series, self.windows)
+
+    def held(self, as_of: datetime) -> pl.Series:
+        """series_id of the series that a window holds on a night."""
+        return held(self.series, self.windows, as_of)["series_id"]
 
     @property
     def first_hour(self) -> datetime | None:
@@ -98,7 +117,23 @@ def gather(settings: Settings, last: date, folder: Path, *, until: datetime) -> 
         series = "FROM raw.series JOIN (SELECT series_id, min(hour) AS first_hour FROM features.hourly GROUP BY ALL)"
         for name, query in (("hours", f"{hours} ORDER BY ALL"), ("series", f"{series} USING (series_id) ORDER BY ALL")):
             con.execute(f"COPY ({query}) TO {quoted(folder / f'{name}.parquet')} (FORMAT parquet, COMPRESSION zstd)")
+        windows = to_frame(dict.fromkeys([*_told(settings, until), *_silenced(settings, con, until)]))
+        windows.write_parquet(folder / "windows.parquet")
     return Past(folder)
+
+
+def _told(settings: Settings, until: datetime) -> Iterator[Window]:
+    """The windows of the settings and of their calendars."""
+    for told in reading.read(settings, until, ask=False):
+        if told.fault is not None:
+            raise InputError(told.fault)
+        yield from told.windows
+
+
+def _silenced(settings: Settings, con: duckdb.DuckDBPyConnection, until: datetime) -> Iterator[Window]:
+    """The windows that the site's nights had from Alertmanagers, which themselves forget."""
+    asked = {one.source for one in settings.maintenance if isinstance(one, Silences)}
+    yield from (window for window in from_frame(record.recorded(con, until)) if window.source in asked)
 
 
 def _adopt(con: duckdb.DuckDBPyConnection, own: Warehouse) -> None:
@@ -106,8 +141,14 @@ def _adopt(con: duckdb.DuckDBPyConnection, own: Warehouse) -> None:
     if not own.snapshot_path.is_file():
         return
     con.execute(f"ATTACH {quoted(own.snapshot_path)} AS own (READ_ONLY)")
-    for table in ("raw.series", "features.hourly"):
+    for table in ("raw.series", "features.hourly", *_windows_table(con)):
         con.execute(f"INSERT INTO {table} SELECT {columns(con, table)} FROM own.{table}")
+
+
+def _windows_table(con: duckdb.DuckDBPyConnection) -> list[str]:
+    """The record of known-bad windows, where the site's readers' copy is new enough to have one."""
+    query = "SELECT 1 FROM duckdb_tables() WHERE database_name = 'own' AND table_name = 'known_bad'"
+    return [record.TABLE] if con.execute(query).fetchall() else []
 
 
 def _ingest(night: Night, until: datetime) -> pl.DataFrame:

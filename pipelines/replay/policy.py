@@ -6,7 +6,7 @@ Belongs here: the fold over nights, and tickets as one row each. Not here: the p
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -45,13 +45,20 @@ def _read(path: Path) -> pl.DataFrame:
     return pl.read_parquet(path)
 
 
-def events(nights: Sequence[Said], series: pl.DataFrame, policy: TicketPolicy, rule: str | None = None) -> pl.DataFrame:
+def events(
+    nights: Sequence[Said],
+    series: pl.DataFrame,
+    policy: TicketPolicy,
+    rule: str | None = None,
+    held: Callable[[datetime], pl.Series] | None = None,
+) -> pl.DataFrame:
     """The ticket events of all nights, in order.
 
     Args:
         nights: ascending.
         series: all that is known of any.
         rule: whose alerts stand in for the probabilities; none for Forewarn's own.
+        held: the series that a known-bad window holds on a night.
     """
     decided = [pl.DataFrame(schema=EVENTS)]
     earlier: list[pl.DataFrame] = []
@@ -59,7 +66,14 @@ def events(nights: Sequence[Said], series: pl.DataFrame, policy: TicketPolicy, r
         earlier = [one for one in earlier if one["as_of"][0] >= said.as_of - policy.lookback]
         before = pl.concat([risks.clear(), *earlier])
         night = steps.decide_tickets(
-            said.as_of, policy, risks, said.frame("profiles"), series, earlier_risks=before, events=pl.concat(decided)
+            said.as_of,
+            policy,
+            risks,
+            said.frame("profiles"),
+            series,
+            earlier_risks=before,
+            events=pl.concat(decided),
+            held=held(said.as_of) if held else None,
         )
         decided.append(night)
         if len(risks):

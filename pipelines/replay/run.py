@@ -22,12 +22,14 @@ import polars as pl
 from rich.console import Console
 
 from features.grid import Grid, to_grid
+from features.known_bad import held_nights, hide
 from forecasting.learnt.lessons import LASTS_H
 from forecasting.mapper import ProcessPool
-from forecasting.settlement import crossings, held, settle
+from forecasting.settlement import held
 from forecasting.tables import HORIZONS
 from pipelines import piloting, priors
 from pipelines.errors import RunFailedError
+from pipelines.maintenance.options import CalendarFile
 from pipelines.progress import Advance, Bars
 from pipelines.replay import nights as played
 from pipelines.replay.charts import draw_all
@@ -35,6 +37,7 @@ from pipelines.replay.past import Past, gather
 from pipelines.replay.policy import Said, answers, events, rule_policy, tally, tickets
 from pipelines.replay.rules import RULES
 from pipelines.settings import Settings, cut
+from pipelines.settling import crossings_seen, settle_seen
 from pipelines.site import versions
 from pipelines.sources import inspect
 from pipelines.sources.errors import InputError
@@ -70,13 +73,16 @@ class Replayed:
 class _Truth:
     """What really came, on the hours up to the end of the last promise.
 
-    observed: as measured; held: with rare readings carried forward. limits: that any of the nights named.
+    measured: every hour; observed: without known-bad hours; held: these with rare readings carried forward.
+    limits: that any of the nights named. crossings: in plain sight; hidden: in known-bad hours, or begun there.
     """
 
+    measured: Grid
     observed: Grid
     held: Grid
     limits: pl.DataFrame
     crossings: pl.DataFrame
+    hidden: pl.DataFrame
 
 
 def run(settings: Settings, first: date, last: date, out: Path, *, sweep: bool = False, console: Console) -> Replayed:
@@ -127,13 +133,19 @@ def _noted(file: Path, text: str) -> bool:
 def _inputs(settings: Settings) -> str:
     """Changes with everything that a night's answers depend on; ticket policy is none of it."""
     files = [file.path for source in settings.sources.metrics for file in inspect(source, settings)]
+    calendars = [one for one in settings.maintenance if isinstance(one, CalendarFile)]
     told = {
         "settings": settings.model_dump(mode="json", exclude=NO_PART_IN_ANSWERS),
         "versions": {name: one for name, one in versions(settings).items() if name != "settings"},
         "prior": priors.load(settings.forecasting.prior, settings.folder).name,
+        "calendars": [_content(settings.path(one.ical)) for one in calendars],
         "files": [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files],
     }
     return blake2b(json.dumps(told, sort_keys=True).encode(), digest_size=16).hexdigest()
+
+
+def _content(path: Path) -> str:
+    return blake2b(path.read_bytes()).hexdigest() if path.is_file() else ""
 
 
 def _range(settings: Settings, past: Past, first: date, last: date) -> tuple[list[date], list[str]]:
@@ -208,8 +220,9 @@ class _Findings:
         hours = (until - nights[0].as_of) // timedelta(hours=1) + HISTORY_H
         ids = limits["series_id"].unique().sort().to_list()
         grid = to_grid(past.hours(ids, until - timedelta(hours=hours), until), until, hours)
-        came = crossings(grid, limits, settings.tickets.policy.quiet_days)
-        truth = _Truth(grid, held(grid), limits, came)
+        seen = hide(grid, past.masks)
+        plain, hidden = crossings_seen(seen, grid, limits, settings.tickets.policy.quiet_days)
+        truth = _Truth(grid, seen, held(seen), limits, plain, hidden)
         return _Findings(settings, past, nights, truth, pl.concat([said.frame("risks") for said in nights]))
 
     @property
@@ -217,21 +230,22 @@ class _Findings:
         return self.settings.tickets.policy
 
     def settled(self) -> pl.DataFrame:
-        return settle(self.questions, self.truth.observed, self.truth.limits)
+        return settle_seen(self.questions, self.truth.observed, self.truth.measured, self.truth.limits)
 
     def under(self, policy: TicketPolicy, rule: str | None = None) -> _Under:
         """What a policy would have made of the nights, or of what a rule says in their place."""
         asked = rule_policy(policy) if rule else policy
-        told = events(self.nights, self.past.series, asked, rule)
+        told = events(self.nights, self.past.series, asked, rule, self.past.held)
         first, last = self.nights[0].as_of, self.nights[-1].as_of
         # What is open on the last night is held to what it promises then; else only what came true would settle.
         kept_up = last + timedelta(hours=asked.horizon_h)
         promised = promises(told).with_columns(pl.col("closed_at").fill_null(kept_up))
         truth = self.truth
-        judged = outcomes(promised, truth.crossings, truth.held, truth.limits)
+        judged = outcomes(promised, truth.crossings, truth.held, truth.limits, hidden=truth.hidden)
         # Later crossings might have had tickets on nights that were not played.
         due = truth.crossings.filter(pl.col("confirmed_at") >= first, pl.col("crossed_at") < last + A_NIGHT)
-        missed = misses(due, promised, self._answers(asked, rule), self.past.series, asked)
+        in_window = held_nights(self.past.series, self.past.windows, [said.as_of for said in self.nights])
+        missed = misses(due, promised, self._answers(asked, rule), self.past.series, asked, held=in_window)
         return _Under(tickets(told).join(judged, on="ticket_id", how="left", maintain_order="left"), missed, told)
 
     def _answers(self, policy: TicketPolicy, rule: str | None) -> pl.DataFrame:
@@ -254,6 +268,8 @@ class _Findings:
         lost = by_series.filter(pl.col("first") < half, pl.col("last") <= half)
         if len(lost):
             found.append(f"{len(lost)} series were measured in the first half of the range and not in the second")
+        if windows := len(self.past.windows):
+            found.append(f"{windows} known-bad windows were applied to every night, whenever they were made known")
         return found
 
 

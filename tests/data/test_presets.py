@@ -7,7 +7,7 @@ PRESETS = list(all_presets().values())
 
 
 def test_every_file_gives_presets() -> None:
-    assert {path.stem for path in FOLDER.glob("*.yaml")} >= {"host", "service", "tls", "queue"}
+    assert {path.stem for path in FOLDER.glob("*.yaml")} >= {"host", "service", "tls", "queue", "network", "windows"}
     assert {name.split(".")[0] for name in all_presets()} == {path.stem for path in FOLDER.glob("*.yaml")}
 
 

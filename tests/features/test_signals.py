@@ -2,7 +2,7 @@ import polars as pl
 import pytest
 from pydantic import ValidationError
 
-from features.signals import Signal, match
+from features.signals import Query, Signal, match, without_port
 
 LIMIT = {"name": "critical", "value": 90}
 
@@ -34,3 +34,46 @@ def test_a_signal_cannot_match_on_a_label_that_is_not_kept():
     with pytest.raises(ValidationError, match="matches on the label 'pod', which is not kept; add it to identity"):
         signal("a", labels={"pod": "x*"}, identity=["namespace"])
     assert signal("a", labels={"pod": "x*"}, identity=["pod"]).name == "a"
+
+
+def queried(**parts: object) -> Signal:
+    limit = {"name": "critical", "metric": "size", "query": "size{$matchers}"}
+    return signal("a", **{"query": {"usage": "used{$matchers}"}, "limits": [limit], **parts})
+
+
+def test_a_signal_may_say_how_a_server_is_asked_for_it():
+    found = queried()
+    assert found.query is not None and found.query.entity == ["instance"]
+
+
+@pytest.mark.parametrize(
+    ("parts", "said"),
+    [
+        ({"metric": "mem*"}, r"stored under its metric, which is the pattern 'mem\*'; name one metric without"),
+        ({"limits": [{"name": "full", "metric": "si?e", "query": "size"}]}, r"its metric of limit 'full', which is"),
+        (
+            {"limits": [{"name": "full", "metric": "size"}]},
+            r"its limit 'full' is a series without one; add query to it",
+        ),
+        ({"query": None}, r"limit 'critical' of signal 'a' has a query, the signal has none; add query.usage"),
+        (
+            {"query": {"usage": "rate(x[$interval])"}},
+            r"no usable PromQL: \$interval is no placeholder; there are \$step",
+        ),
+        ({"query": {"usage": "x", "entity": []}}, r"query\.entity"),
+    ],
+)
+def test_a_query_that_cannot_be_stored_or_asked_is_refused(parts: dict[str, object], said: str):
+    with pytest.raises(ValidationError, match=said):
+        queried(**parts)
+
+
+def test_an_entity_is_named_by_its_labels_without_a_port():
+    query = Query(usage="x", entity=["cluster", "instance", "device"])
+    assert query.entity_of({"instance": "db-1:9100", "device": "nas:/home"}) == "db-1/nas:/home"
+    assert query.entity_of({"cluster": "a", "instance": "https://shop.example.com:443/x"}) == (
+        "a/https://shop.example.com/x"
+    )
+    assert query.entity_of({"job": "x"}) == ""
+    assert [without_port(one) for one in ("[::1]:9100", "fe80::1", "10.0.0.1:80", "db")] == [
+        "[::1]", "fe80::1", "10.0.0.1", "db"]  # fmt: skip

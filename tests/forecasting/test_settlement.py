@@ -11,7 +11,7 @@ from hypothesis.extra.numpy import arrays
 
 from features.grid import Grid
 from forecasting.learnt.lessons import outcomes
-from forecasting.settlement import CROSSINGS, SETTLEMENTS, crossings, held, settle
+from forecasting.settlement import CROSSINGS, SETTLEMENTS, agreed, crossings, held, parted, settle
 from forecasting.tables import HORIZONS, LIMITS, RISKS
 
 START = datetime(2026, 3, 1)
@@ -257,3 +257,51 @@ def test_rare_readings_settle_once_and_for_all_too():
         early = settle(risks(*nights), grid_of(row[: 24 * day]), limits()).drop("settled_as_of")
         assert early.equals(last.join(early, on=["as_of", "horizon_h"], how="semi"))
     assert last["outcome"].n_unique() > 1
+
+
+# --------------------------------------------------------------------------------------------------- known-bad windows
+
+
+def hidden(values: np.ndarray, first: int, until: int) -> np.ndarray:
+    seen = values.copy()
+    seen[first:until] = np.nan
+    return seen
+
+
+def spike(first: int, until: int) -> np.ndarray:
+    values = np.full(60, 10.0)
+    values[first:until] = 95.0
+    return values
+
+
+@pytest.mark.parametrize(
+    ("beyond", "window", "outcome", "plain", "unseen"),
+    [
+        ((24, 30), (40, 44), "true", [24], []),  # before the window
+        ((24, 30), (22, 32), "unknown", [], [24]),  # within it
+        ((24, 60), (22, 32), "unknown", [], [24, 32]),  # began within it and went on
+        ((24, 60), (30, 40), "true", [24], []),  # began before it and went on
+        ((60, 60), (22, 32), "false", [], []),  # never came
+    ],
+)
+def test_a_crossing_in_a_known_bad_window_is_nobodys_news(
+    beyond: tuple[int, int], window: tuple[int, int], outcome: str, plain: list[int], unseen: list[int]
+):
+    values = spike(*beyond)
+    measured, seen = grid_of(values), grid_of(hidden(values, *window))
+    asked = risks(risk(20, horizon_h=24))
+    found = agreed(settle(asked, seen, limits()), settle(asked, measured, limits()))
+    assert dict(found.schema) == SETTLEMENTS and found["outcome"].to_list() == [outcome]
+    shown, lost = parted(crossings(seen, limits(), 0), crossings(measured, limits(), 0))
+    hours = [[(moment - START) // timedelta(hours=1) for moment in part["crossed_at"]] for part in (shown, lost)]
+    assert hours == [plain, unseen]
+
+
+@given(arrays(float, 60, elements=HOURS), st.integers(0, 60), st.integers(0, 30))
+def test_without_hidden_hours_nothing_changes(row, first, length):
+    asked = risks(risk(20, horizon_h=24))
+    measured = settle(asked, grid_of(row), limits())
+    assert agreed(measured, measured).equals(measured)
+    seen = settle(asked, grid_of(hidden(row, first, first + length)), limits())
+    came = agreed(seen, measured)["outcome"].to_list()
+    assert came in (["unknown"], measured["outcome"].to_list())

@@ -70,13 +70,13 @@ class Publisher:
             days = con.sql("FROM raw.pending_days").pl()
             empty = {
                 t: con.sql(f"FROM {t} LIMIT 0").pl()
-                for t in ("forecasting.limits", "reports.feedback", *NIGHTLY_TABLES, *SETTLED_TABLES)
+                for t in ("forecasting.limits", "reports.feedback", "raw.known_bad", *NIGHTLY_TABLES, *SETTLED_TABLES)
             }
         told = empty | {table: nightly[name] for table in empty if (name := table.split(".")[1]) in nightly}
         frames, settled = ({t: self.file(told[t]) for t in kind} for kind in (NIGHTLY_TABLES, SETTLED_TABLES))
         limits, feedback = self.file(told["forecasting.limits"]), self.file(told["reports.feedback"])
-        days_file = rolled_days or self.file(days)
-        staged = StagedResults(self.file(hourly), days_file, limits, frames, settled, feedback, rejects)
+        days_file, windows = rolled_days or self.file(days), self.file(told["raw.known_bad"])
+        staged = StagedResults(self.file(hourly), days_file, limits, frames, settled, feedback, windows, rejects)
         with self.warehouse.writer() as con:
             return publish_results(con, staged, run, KEEP, {})
 

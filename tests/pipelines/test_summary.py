@@ -17,7 +17,8 @@ from pipelines.summary import show
 
 COUNTS = {"ingested": {"samples_new": 5}, "rejected": {}, "series": {}, "risks": {}, "abstained": {}, "failures": 0,
           "tickets": {}, "ledger": {"missed": 1}, "feedback": {}, "services": {"in_shadow": 2},
-          "incidents": {}}  # fmt: skip
+          "incidents": {}, "known_bad": {"counts": {"windows": 2}, "faults": {"calendar a.ics": "a.ics: no calendar"}},
+          }  # fmt: skip
 SPECS = [dg.AssetCheckSpec(name, asset="table", description=f"{name} asks this.") for name in ("calm", "odd", "bad")]
 
 
@@ -65,4 +66,6 @@ def test_warnings_stand_in_the_table_that_ends_the_night(tmp_path: Path):
     assert "2 in shadow" in out.getvalue() and "switched shop: off" in out.getvalue()
     assert "not fetched: prod" in out.getvalue() and "no answer" in out.getvalue()
     assert "warning: calibrated" in out.getvalue() and "calibration_error 0.2" in out.getvalue()
+    assert "2 windows" in out.getvalue() and "not read: calendar a.ics" in out.getvalue()
+    assert "a.ics: no calendar; what was known holds" in out.getvalue()
     assert "reliability.png" in out.getvalue() and "1 missed" in out.getvalue()

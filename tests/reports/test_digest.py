@@ -10,6 +10,7 @@ import pytest
 from calibration_examples import usual
 from ticket_examples import fleet, frame, live, night, profiles, risk
 
+from features.known_bad import Window
 from features.signals import ConstantLimit, Signal
 from forecasting.tables import CALIBRATION, MODELS, TOURNAMENT
 from reports.digest import NightDigest, lead, render, shown
@@ -276,3 +277,26 @@ def test_a_long_night_is_cut_to_what_can_be_read():
     assert html.count("<svg") == 40 + 25
     assert "and 20 more at risk" in words(html)
     assert "and 35 more, in" in words(html)
+
+
+def test_known_bad_windows_are_named_with_what_they_hold_back():
+    series = fleet(s1="db-02", s2="web-1")
+    windows = [
+        Window("alertmanager http://am", night(1) - timedelta(hours=3), night(1) + timedelta(hours=3), ("db-*",),
+               why="<script>alert(1)</script> | `x`"),
+        Window("settings", night(1) + timedelta(hours=3), night(1) + timedelta(hours=9), ("*",), why="not yet"),
+    ]  # fmt: skip
+    page = render(digest([risk(1, 0.92, n=1), risk(2, 0.1, n=1)], [risk(1, n=0)], series, windows=windows,
+                         unread={"calendar x.ics": "x.ics: is no <calendar>"}))  # fmt: skip
+    assert "&lt;script&gt;alert(1)" in page and "<script>alert" not in page and "not yet" not in page
+    assert "No ticket while a window holds: db-02 · host.memory · critical: 92" in page
+    assert "x.ics: is no &lt;calendar&gt;. What was known of it holds." in page
+    assert "Known-bad windows" not in render(digest([risk(1, 0.1, n=1)], [], series))
+
+
+def test_what_a_window_holds_did_not_go_silent():
+    series = fleet(s1="db-02")
+    window = Window("settings", night(1) - timedelta(days=3), night(1) + timedelta(hours=3), ("db-*",))
+    tonight, before = [risk(1, None, n=1, reason="no recent data")], [risk(1, 0.1, n=0)]
+    assert "Went silent" in render(digest(tonight, before, series))
+    assert "Went silent" not in render(digest(tonight, before, series, windows=[window]))

@@ -170,3 +170,12 @@ def test_reasons_are_those_of_the_policy_that_opened_the_tickets(seed, hold_nigh
     assert found["reason"].null_count() == 0
     assert "no ticket opened" not in found["reason"].to_list()
     assert found.unique(["series_id", "limit_name", "crossed_at"]).height == found.height <= every.height
+
+
+def test_a_night_in_a_known_bad_window_held_its_ticket_back():
+    came = pl.DataFrame([crossing(after(1))], schema=CROSSINGS, orient="row")
+    nights = frame(risk(n=0, p=0.2), risk(n=1))
+    held = pl.DataFrame({"as_of": [night(1)], "series_id": [1]}, schema_overrides={
+        "as_of": pl.Datetime("us"), "series_id": pl.UInt64})  # fmt: skip
+    nothing = promises(live([], ONE, POLICY))
+    assert misses(came, nothing, nights, ONE, POLICY, held=held)["reason"].item() == "held back: known-bad window"

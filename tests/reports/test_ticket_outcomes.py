@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from ticket_examples import fleet, live, night, risk
 
 from features.grid import Grid
-from forecasting.settlement import crossings, held
+from forecasting.settlement import crossings, held, parted
 from forecasting.tables import LIMITS
 from reports.ticket_outcomes import OUTCOMES, TICKETS, WORKED, outcomes, promises
 from reports.ticket_policy import TicketPolicy
@@ -304,3 +304,24 @@ def test_a_ticket_comes_true_by_any_series_that_led_it():
     values[OPENED + 51 :] = 95
     found = judged([leak(), values], ticket(), ticket(series_id=2))
     assert found.select("outcome", "lead_hours").rows() == [("came_true", 51.0)]
+
+
+# --------------------------------------------------------------------------------------------------- known-bad windows
+
+
+@pytest.mark.parametrize("reason", ["elsewhere", "crossing came"])
+@pytest.mark.parametrize("lasts", [10, 600])
+def test_a_crossing_in_a_known_bad_window_makes_a_ticket_unknown(reason: str, lasts: int):
+    values = leak(0.0, 60.0)
+    values[OPENED + 50 : OPENED + 50 + lasts] = 95
+    until = OPENED + WINDOW + 24
+    seen = values.copy()
+    seen[OPENED + 48 : OPENED + 70] = np.nan
+    measured, visible = (Grid(np.array([1], dtype=np.uint64), at(until), row[None, :until]) for row in (values, seen))
+    held_limits = pl.DataFrame([limit()], schema=LIMITS, orient="row")
+    plain, hidden = parted(crossings(visible, held_limits, 0), crossings(measured, held_limits, 0))
+    tickets = pl.DataFrame([ticket(closed=OPENED + 96, close_reason=reason)], schema=TICKETS, orient="row")
+    found = outcomes(tickets, plain, held(visible), held_limits, hidden=hidden)
+    assert found.select("outcome", "why").rows() == [
+        ("unknown", "It reached its limit on 2026-04-12 02:00 UTC, in a known-bad window.")
+    ]

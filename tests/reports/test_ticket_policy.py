@@ -245,3 +245,29 @@ def test_a_limit_reached_within_the_quiet_days_is_a_rhythm_and_opens_nothing():
 
     assert [opened(None), opened(8), opened(6.9), opened(0.5)] == [1, 1, 0, 0]
     assert opened(0.5, quiet_days=0) == 1
+
+
+# --------------------------------------------------------------------------------------------------- known-bad windows
+
+
+def decided(tonight: list[dict], before: list[dict], held: list[int], series: pl.DataFrame = ONE) -> pl.DataFrame:
+    """Tonight's events where windows hold these series; the night before was live."""
+    earlier = live([before], series, POLICY)
+    tickets = fold(earlier, before=night(1))
+    in_window = pl.Series(held, dtype=pl.UInt64)
+    return decide(frame(*tonight), series, profiles(series, 1), frame(*before), tickets, policy=POLICY,
+                  as_of=night(1), held=in_window)  # fmt: skip
+
+
+def test_a_series_in_a_known_bad_window_opens_nothing_and_others_do():
+    series = fleet(s1="db-02", s2="web-1")
+    tonight = [risk(1, n=1), risk(2, n=1)]
+    assert decided(tonight, [], [1], series)["entity"].to_list() == ["web-1"]
+    assert decided(tonight, [], [], series).height == 2
+
+
+@pytest.mark.parametrize("tonight", [[], [risk(n=1, p=0.1)], [risk(n=1, p=0.74)], [risk(n=1, state="crossed")]])
+def test_an_open_ticket_is_kept_as_it_is_while_a_window_holds(tonight: list[dict]):
+    assert decided(tonight, [risk(n=0)], [1]).is_empty()
+    both = [*tonight, risk(n=1, limit_name="further", limit=99.0)]
+    assert decided(both, [risk(n=0)], [1]).is_empty(), "nor does another limit of the same open one"

@@ -1,0 +1,19 @@
+"""Settings that the documentation shows are settings."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from pipelines.settings import parse
+
+DOCS = Path(__file__).parent.parent.parent / "docs"
+
+
+@pytest.mark.parametrize("page", ["signals.md", "maintenance.md"])
+def test_what_the_documentation_shows_can_be_copied(page: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AM_TOKEN", "secret")
+    blocks = re.findall(r"```yaml\n(.*?)```", (DOCS / page).read_text(encoding="utf-8"), re.DOTALL)
+    assert blocks
+    for block in blocks:
+        assert parse(block, DOCS)
