@@ -82,6 +82,18 @@ def inspect_files(
         return [_report(con, path, mapping, parts, settings) for path in _expand(patterns, settings)]
 
 
+def landed_report(
+    con: duckdb.DuckDBPyConnection, path: Path, name: str, mapping: Mapping[str, str], parts: Mapping[str, Part]
+) -> FileReport:
+    """A Parquet file of ours, that holds what a server gave: its columns may be of any type, as those of CSV.
+
+    Raises:
+        InputError: it lacks a column.
+    """
+    columns, rows = _parquet_schema(con, path, name)
+    return FileReport(path, name, columns, assign(name, columns, mapping, parts, typed=False), rows, None)
+
+
 def readable(files: Sequence[FileReport]) -> Finding:
     """'3 readable files'."""
     return Finding("ok", f"{len(files)} readable file{'s' if len(files) != 1 else ''}")

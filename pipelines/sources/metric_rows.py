@@ -62,7 +62,8 @@ PARTS = {
 }
 COMBINATIONS_AT_ONCE = 50_000
 JUDGED = """
-    file_no BIGINT, file_row BIGINT, combination BIGINT, instant TIMESTAMP, value DOUBLE, verdict VARCHAR, detail VARCHAR
+    file_no BIGINT, file_row BIGINT, combination BIGINT,
+    instant TIMESTAMP, value DOUBLE, verdict VARCHAR, detail VARCHAR
 """
 
 
