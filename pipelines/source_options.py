@@ -6,7 +6,7 @@ Belongs here: models and their faults. Not here: anything that reads a source.
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import Discriminator, Field, SecretStr, Tag, model_validator
 
@@ -175,6 +175,12 @@ class ZabbixKey(Options):
     unit: str | None = Field(default=None, description="default: the item's")
     factor: float = Field(default=1, description="a value is multiplied by this, and then ...")
     plus: float = Field(default=0, description="... raised by this: free percent become used ones by -1 and 100")
+
+    @model_validator(mode="after")
+    def _labels_beside_columns(self) -> ZabbixKey:
+        if taken := {label.lower() for label in self.labels} & set(get_args(MetricColumn)):
+            raise ValueError(f"a label cannot be called {sorted(taken)[0]!r}; give it another name")
+        return self
 
 
 class Zabbix(Options):

@@ -79,7 +79,7 @@ def inspect_files(
         InputError: a file is missing, empty, unreadable, or lacks a column.
     """
     with duckdb.connect(":memory:") as con:
-        return [_report(con, path, mapping, parts, settings) for path in _expand(patterns, settings)]
+        return [inspect_file(con, path, _name(path, settings), mapping, parts) for path in _expand(patterns, settings)]
 
 
 def landed_report(
@@ -114,14 +114,14 @@ def _expand(patterns: Sequence[str], settings: Settings) -> list[Path]:
     return sorted(found)
 
 
-def _report(
-    con: duckdb.DuckDBPyConnection,
-    path: Path,
-    mapping: Mapping[str, str],
-    parts: Mapping[str, Part],
-    settings: Settings,
+def inspect_file(
+    con: duckdb.DuckDBPyConnection, path: Path, name: str, mapping: Mapping[str, str], parts: Mapping[str, Part]
 ) -> FileReport:
-    name = _name(path, settings)
+    """A file that people know by this name.
+
+    Raises:
+        InputError: it is empty, unreadable, or lacks a column.
+    """
     try:
         with path.open("rb") as file:
             magic = file.read(4)

@@ -11,12 +11,12 @@ from __future__ import annotations
 import random
 import ssl
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import httpx
@@ -24,6 +24,8 @@ import httpx
 from pipelines.settings import Settings
 from pipelines.source_options import Access
 from pipelines.sources.errors import InputError, NotFetchedError, shown
+
+T = TypeVar("T")
 
 FIRST_WAIT_S = 0.5
 LONGEST_WAIT_S = 60.0
@@ -101,22 +103,31 @@ class Client:
         """
         return self._patiently(lambda: self._whole(method, url, options))
 
-    @contextmanager
-    def stream(self, method: str, url: str, **options: Any) -> Iterator[httpx.Response]:
-        """An answer whose content the caller reads; should it break off, it is the caller's to ask again.
+    def headers(self, url: str) -> httpx.Headers:
+        """What an answer begins with; its content is not read. By GET, since signed addresses allow no HEAD.
 
         Raises:
-            FetchError: as `request`, and where the content breaks off.
+            FetchError: as `request`.
         """
-        response = self._patiently(lambda: self._opened(method, url, options))
-        try:
-            yield response
-        except httpx.HTTPError as error:
-            raise _unreachable(url, error) from error
-        finally:
-            response.close()
+        response = self._patiently(lambda: self._opened("GET", url, {}))
+        response.close()
+        return response.headers
 
-    def _patiently(self, ask: Callable[[], httpx.Response]) -> httpx.Response:
+    def download(self, url: str, path: Path, unless: Callable[[httpx.Headers], bool]) -> httpx.Headers | None:
+        """Write what is found at an address to a file, as it comes.
+
+        Args:
+            unless: whether the content is not wanted, going by what the answer begins with.
+
+        Returns:
+            What it began with; None where it was not wanted.
+
+        Raises:
+            FetchError: as `request`, and where the content keeps breaking off.
+        """
+        return self._patiently(lambda: self._downloaded(url, path, unless))
+
+    def _patiently(self, ask: Callable[[], T]) -> T:
         for attempt in range(1, self._access.attempts):
             try:
                 return ask()
@@ -136,6 +147,20 @@ class Client:
         finally:
             response.close()
         return response
+
+    def _downloaded(self, url: str, path: Path, unless: Callable[[httpx.Headers], bool]) -> httpx.Headers | None:
+        response = self._opened("GET", url, {"headers": {"Accept-Encoding": "identity"}})
+        try:
+            if unless(response.headers):
+                return None
+            with path.open("wb") as file:
+                for piece in response.iter_bytes():
+                    file.write(piece)
+        except httpx.HTTPError as error:
+            raise _unreachable(url, error) from error
+        finally:
+            response.close()
+        return response.headers
 
     def _opened(self, method: str, url: str, options: dict[str, Any]) -> httpx.Response:
         """An answer that is a success, its content unread."""

@@ -7,7 +7,7 @@ it by one label that is identity now, is asked anew for the whole history.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from hashlib import blake2b
@@ -104,34 +104,34 @@ def remember(
     con: duckdb.DuckDBPyConnection,
     folder: Path,
     source: str,
-    asked: str,
-    answered: Iterable[Span],
-    *,
-    now: datetime,
-    settles_after_h: int,
-    besides: Sequence[tuple[str, date, datetime]] = (),
+    rows: Iterable[tuple[str, date, datetime, bool]],
 ) -> Path:
     """Write fetched.parquet.
 
     Args:
         folder: where samples.parquet lies already, of which the samples are counted.
-        answered: what was asked for and came whole.
-        besides: further questions of which nothing more can come, with a day and up to when they were asked.
+        rows: a question, a day, up to when it was asked for, and whether nothing more can come.
     """
-    rows = []
-    for span in answered:
-        for day in span.days:
-            end = datetime.combine(day, time()) + DAY
-            settled = span.until >= end and now >= end + timedelta(hours=settles_after_h)
-            rows.append((asked, day, min(span.until, end), settled))
-    rows += [(*each, True) for each in besides]
-    frame = pl.DataFrame(rows, {name: FETCHED[name] for name in ("query", "day", "until", "complete")}, orient="row")
+    asked = pl.DataFrame(
+        list(rows), {name: FETCHED[name] for name in ("query", "day", "until", "complete")}, orient="row"
+    )
     counts = con.sql(
         f"SELECT ts::DATE AS day, count(DISTINCT series_id) AS series, count(*) AS samples"
         f" FROM {parquet(folder / 'samples.parquet')} GROUP BY ALL"
     ).pl()
     path = folder / "fetched.parquet"
-    frame.with_columns(source=pl.lit(source)).join(counts, on="day", how="left").with_columns(
+    asked.with_columns(source=pl.lit(source)).join(counts, on="day", how="left").with_columns(
         pl.col("series", "samples").fill_null(0)
     ).select(pl.col(name).cast(kind) for name, kind in FETCHED.items()).sort("query", "day").write_parquet(path)
     return path
+
+
+def days_asked(
+    asked: str, answered: Iterable[Span], now: datetime, settles_after_h: int
+) -> Iterator[tuple[str, date, datetime, bool]]:
+    """The rows by which spans are remembered that came whole."""
+    for span in answered:
+        for day in span.days:
+            end = datetime.combine(day, time()) + DAY
+            settled = span.until >= end and now >= end + timedelta(hours=settles_after_h)
+            yield asked, day, min(span.until, end), settled

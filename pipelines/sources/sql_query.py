@@ -32,7 +32,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import sqlalchemy as sa
-import sqlalchemy.event
+from sqlalchemy import event
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 
 from features.signals import Signal
@@ -44,7 +44,7 @@ from pipelines.sources.files import FileReport, landed_report
 from pipelines.sources.findings import Finding
 from pipelines.sources.metric_rows import PARTS, stage_rows
 from pipelines.sources.metric_staging import StagedMetrics
-from pipelines.sources.remembered import Span, ask, question, remember, spans, wanted, whole_history
+from pipelines.sources.remembered import Span, ask, days_asked, question, remember, spans, wanted, whole_history
 from pipelines.sources.sql import literal, workspace
 
 ROWS_AT_ONCE = 50_000
@@ -86,7 +86,9 @@ def survey(source: Sql, settings: Settings) -> Iterator[Finding]:
         yield Finding("note", f"{database.name}: answers, but the query finds nothing of the last 24 hours")
         return
     try:
-        found = assign(database.name, dict.fromkeys(first.column_names, "VARCHAR"), source.columns, PARTS, typed=False)
+        found = assign(
+            database.name, dict.fromkeys(first.column_names, "VARCHAR"), {**source.columns}, PARTS, typed=False
+        )
     except InputError as error:
         yield Finding("fault", str(error))
         return
@@ -121,7 +123,7 @@ def stage(
             names = [f"{database.name}, {span}" + (f", part {n}" if n > 1 else "") for n in range(1, len(paths) + 1)]
             try:
                 found = [
-                    landed_report(own, path, name, source.columns, PARTS)
+                    landed_report(own, path, name, {**source.columns}, PARTS)
                     for path, name in zip(paths, names, strict=True)
                 ]
             except InputError as error:
@@ -144,15 +146,8 @@ def stage(
             unfetched=unfetched,
         )
         spoiled = {landed[name] for name in unusable}
-        path = remember(
-            own,
-            folder,
-            source.name,
-            asked,
-            [span for span in answered if span not in spoiled],
-            now=now,
-            settles_after_h=source.settles_after_h,
-        )
+        came = [span for span in answered if span not in spoiled]
+        path = remember(own, folder, source.name, days_asked(asked, came, now, source.settles_after_h))
     return replace(staged, fetched=path)
 
 
@@ -337,7 +332,7 @@ class _Server(_Alchemy):
             raise InputError(f"{name}: its driver {error.name!r} is not installed; install {package}") from error
         super().__init__(source, engine, name, "timestamp")
         if backend == "postgresql":
-            sa.event.listen(engine, "connect", self._begin)
+            event.listen(engine, "connect", self._begin)
 
     def _begin(self, connection: Any, record: object) -> None:
         """PostgreSQL's own clock and patience are set to the source's."""

@@ -1,6 +1,7 @@
 """A real PostgreSQL on the loopback, in a folder of its own, from Debian's packages."""
 
 import os
+import random
 import shutil
 import socket
 import subprocess
@@ -45,9 +46,15 @@ class Postgres:
 
 
 def free_port() -> int:
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        return bound.getsockname()[1]
+    """Below 32768, as Zabbix wants it."""
+    while True:
+        port = random.randrange(20_000, 32_000)  # noqa: S311
+        with socket.socket() as bound:
+            try:
+                bound.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 @contextmanager

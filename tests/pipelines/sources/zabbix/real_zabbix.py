@@ -111,8 +111,9 @@ def zabbix() -> Iterator[RealZabbix]:
         _configure(folder, database.port, trapper)
         frontend = folder / "frontend"
         shutil.copytree(FRONTEND, frontend, symlinks=False)
-        (frontend / "conf").mkdir(exist_ok=True)
-        (frontend / "conf" / "zabbix.conf.php").write_text(_frontend(database.port))
+        place = frontend / "include" / "classes" / "core" / "CConfigFile.php"
+        place.write_text(place.read_text().replace("/etc/zabbix/zabbix.conf.php", str(folder / "frontend.php")))
+        (folder / "frontend.php").write_text(_frontend(database.port))
         log = (folder / "log").open("w")
         php = ["php", "-d", "max_execution_time=300", "-d", "memory_limit=128M", "-d", "post_max_size=16M"]
         processes = [
