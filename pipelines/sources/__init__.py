@@ -21,8 +21,8 @@ import polars as pl
 
 from features.signals import Signal
 from pipelines.settings import Settings
-from pipelines.source_options import IncidentFiles, IncidentSource, MetricFiles, MetricSource, Prometheus
-from pipelines.sources import incident_files, metric_files, prometheus
+from pipelines.source_options import IncidentFiles, IncidentSource, MetricFiles, MetricSource, Prometheus, Sql, Zabbix
+from pipelines.sources import incident_files, metric_files, prometheus, sql_query, zabbix
 from pipelines.sources.findings import Finding
 from pipelines.sources.incident_files import StagedIncidents
 from pipelines.sources.metric_staging import StagedMetrics
@@ -59,7 +59,12 @@ class MetricModule(Module, Protocol):
         ...
 
 
-METRICS: dict[type, MetricModule] = {MetricFiles: metric_files, Prometheus: prometheus}
+METRICS: dict[type, MetricModule] = {
+    MetricFiles: metric_files,
+    Prometheus: prometheus,
+    Sql: sql_query,
+    Zabbix: zabbix,
+}
 INCIDENTS = {IncidentFiles: incident_files}
 """Settings model -> module."""
 

@@ -7,6 +7,10 @@ class InputError(Exception):
     """Files are unusable; the message is one line that names file, column or row, and the mend."""
 
 
+class NotFetchedError(Exception):
+    """A server did not give what it was asked for; one line without secrets. The night goes on without it."""
+
+
 def shown(text: str) -> str:
     """Text for a one-line message: control characters and the like are escaped."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)

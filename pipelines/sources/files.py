@@ -79,7 +79,19 @@ def inspect_files(
         InputError: a file is missing, empty, unreadable, or lacks a column.
     """
     with duckdb.connect(":memory:") as con:
-        return [_report(con, path, mapping, parts, settings) for path in _expand(patterns, settings)]
+        return [inspect_file(con, path, _name(path, settings), mapping, parts) for path in _expand(patterns, settings)]
+
+
+def landed_report(
+    con: duckdb.DuckDBPyConnection, path: Path, name: str, mapping: Mapping[str, str], parts: Mapping[str, Part]
+) -> FileReport:
+    """A Parquet file of ours, that holds what a server gave: its columns may be of any type, as those of CSV.
+
+    Raises:
+        InputError: it lacks a column.
+    """
+    columns, rows = _parquet_schema(con, path, name)
+    return FileReport(path, name, columns, assign(name, columns, mapping, parts, typed=False), rows, None)
 
 
 def readable(files: Sequence[FileReport]) -> Finding:
@@ -102,14 +114,14 @@ def _expand(patterns: Sequence[str], settings: Settings) -> list[Path]:
     return sorted(found)
 
 
-def _report(
-    con: duckdb.DuckDBPyConnection,
-    path: Path,
-    mapping: Mapping[str, str],
-    parts: Mapping[str, Part],
-    settings: Settings,
+def inspect_file(
+    con: duckdb.DuckDBPyConnection, path: Path, name: str, mapping: Mapping[str, str], parts: Mapping[str, Part]
 ) -> FileReport:
-    name = _name(path, settings)
+    """A file that people know by this name.
+
+    Raises:
+        InputError: it is empty, unreadable, or lacks a column.
+    """
     try:
         with path.open("rb") as file:
             magic = file.read(4)

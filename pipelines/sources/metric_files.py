@@ -1,76 +1,62 @@
-"""Long-format metric files: one sample a row.
+"""Long-format metric files: one sample a row. How rows are judged says ``metric_rows``.
 
-Rules for rows, in this order; every row of the files is in exactly one of these counts
----------------------------------------------------------------------------------------
-rejected    no entity, metric, time or value; a time that cannot be read or has no zone; a value that is no number, NaN
-            or infinite; a sample of the future: at or after as_of, and later than the run began.
-held back   at or after as_of, yet not of the future: a later night's. Neither stored nor listed.
-duplicates  the same value once more at one second of a series.
-conflicts   another value at one second of a series; the largest is kept, whichever came first.
-staged      the rest.
-
-Empty texts count as missing, labels with an empty text as absent. Order plays no part: shuffled rows, and rows divided
-otherwise among files, stage the same bytes.
-
-How: one scan finds the distinct combinations of names and labels, which get their series_id in Python; a second one
-judges every row and leaves typed, narrow rows; they are deduplicated and sorted. Each step streams and spills.
+Files on this machine must be there. Those at an http(s) address are fetched into the night's folder and then read like
+the others; one that cannot be fetched, or turns out unusable, is a reject, and the night goes on without it. One that
+has not changed since a night that took all of its rows, by its ``ETag`` or ``Last-Modified``, is not fetched again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
 import duckdb
+import httpx
 import polars as pl
 
 from features.signals import Signal
 from pipelines.settings import Settings
 from pipelines.source_options import MetricFiles
-from pipelines.sources import times
-from pipelines.sources.columns import Kind, Part
-from pipelines.sources.files import FileReport, inspect_files, readable
+from pipelines.sources.errors import InputError, NotFetchedError, shown
+from pipelines.sources.files import FileReport, inspect_file, inspect_files, readable
 from pipelines.sources.findings import Finding
-from pipelines.sources.landing import Batch, explained, land
-from pipelines.sources.metric_staging import IDENTIFIED, IDENTITY, StagedMetrics, identify, settle
-from pipelines.sources.rejects import (
-    DATE_ORDER,
-    FUTURE,
-    HELD_BACK,
-    INFINITE,
-    NAN,
-    NO_ENTITY,
-    NO_METRIC,
-    NO_TIME,
-    NO_VALUE,
-    NO_ZONE,
-    NOT_A_NUMBER,
-    UNREADABLE_TIME,
-    Rejects,
-)
-from pipelines.sources.sql import literal, parquet, registered, workspace, write
-from pipelines.sources.values import missing, number, text
+from pipelines.sources.http import Client, address
+from pipelines.sources.metric_rows import PARTS, Unfetched, stage_rows
+from pipelines.sources.metric_staging import StagedMetrics
+from pipelines.sources.rejects import FUTURE
+from pipelines.sources.remembered import question, remember
+from pipelines.sources.sql import workspace
 
-PARTS = {
-    "source": Part(Kind.TEXT),
-    "entity": Part(Kind.TEXT, required=True),
-    "metric": Part(Kind.TEXT, required=True),
-    "ts": Part(Kind.TIME, required=True),
-    "value": Part(Kind.NUMBER, required=True),
-    "unit": Part(Kind.TEXT),
-}
-COMBINATIONS_AT_ONCE = 50_000
+VERSION = ("ETag", "Last-Modified")
 
 
 def inspect(source: MetricFiles, settings: Settings) -> list[FileReport]:
-    """Whether the source's files can be read; see `files.inspect_files`."""
-    return inspect_files(source.paths, {**source.columns}, PARTS, settings)
+    """Whether the files on this machine can be read, see `files.inspect_files`, and the others be asked for.
+
+    Raises:
+        InputError: one line with the mend.
+    """
+    if source.addresses:
+        Client(source.access, settings).close()
+    return inspect_files(source.local_paths, {**source.columns}, PARTS, settings)
 
 
 def survey(source: MetricFiles, settings: Settings) -> Iterator[Finding]:
     """What ``forewarn check`` says of it."""
-    yield readable(inspect(source, settings))
+    if source.local_paths:
+        yield readable(inspect_files(source.local_paths, {**source.columns}, PARTS, settings))
+    if not source.addresses:
+        return
+    with Client(source.access, settings) as client:
+        for url in source.addresses:
+            try:
+                headers = client.headers(url)
+            except NotFetchedError as error:
+                yield Finding("fault", str(error))
+            else:
+                yield Finding("ok", f"{address(url)}: {_told(headers)}")
 
 
 def stage(
@@ -84,134 +70,97 @@ def stage(
     folder: Path,
     fetched: pl.DataFrame | None = None,
 ) -> StagedMetrics:
-    """Stage series.parquet, samples.parquet and rejects.parquet in `folder`.
+    """See ``pipelines.sources.stage_metrics``.
 
     Args:
-        con: an in-memory connection with its limits set and TimeZone UTC; left as it was found.
-        signals: decide which labels are identity.
-        as_of: the night's cut, naive UTC.
-        now: when the run began, naive UTC.
-        folder: made when missing.
-        fetched: plays no part: files are read whole.
-
-    Raises:
-        InputError: the files cannot be used.
+        fetched: plays a part for addresses alone; other files are read whole.
     """
-    reports = inspect(source, settings)
+    local = inspect(source, settings)
     with workspace(con, folder) as (own, landing):
-        times.prepare(own, as_of=as_of, now=now)
-        rejects = Rejects(own, source.name, [report.name for report in reports])
-        own.execute(IDENTIFIED)
-        judged = []
-        for batch in land(own, reports, rejects, landing):
-            judged.append(landing / f"judged-{batch.first_no}.parquet")
-            with explained(own, batch.files):
-                times.refuse_mixed_zones(own, batch, "ts", source.time_zone)
-                _combine(own, batch, source)
-                _identify(own, batch, signals)
-                _judge(own, batch, source, judged[-1])
-        return settle(own, parquet(*judged), rejects, folder)
-
-
-# ---------------------------------------------------------------------------------------------------------- identities
-
-NAMES = ("source", "entity", "metric", "unit")
-
-
-def _combine(con: duckdb.DuckDBPyConnection, batch: Batch, source: MetricFiles) -> None:
-    """Number the distinct combinations of names and labels in a batch: table `combination`."""
-    con.execute(
-        f"""
-        CREATE OR REPLACE TEMP TABLE combination AS
-        SELECT row_number() OVER () + (SELECT count(*) FROM identified) AS combination, *
-        FROM (SELECT DISTINCT {_named(_keys(batch, source))} FROM {batch.scan})
-        """
-    )
-
-
-def _keys(batch: Batch, source: MetricFiles) -> dict[str, str]:
-    """The names, then the labels as l0, l1, ...: each with its SQL as text; what is empty is missing."""
-    names = {name: text(batch.find(name)) for name in NAMES}
-    names["source"] = f"coalesce({names['source']}, {literal(source.name)})"
-    return names | {f"l{i}": text(batch.columns[label][0]) for i, label in enumerate(_labels(batch))}
-
-
-def _named(expressions: Mapping[str, str]) -> str:
-    return ", ".join(f"{expression} AS {name}" for name, expression in expressions.items())
-
-
-def _labels(batch: Batch) -> list[str]:
-    """Columns that play no part are labels."""
-    return sorted(batch.columns.keys() - batch.parts.values())
-
-
-def _identify(con: duckdb.DuckDBPyConnection, batch: Batch, signals: Sequence[Signal]) -> None:
-    """Give the combinations of a batch their series_id: appended to table `identified`."""
-    labels = _labels(batch)
-    for page in _pages(con):
-        rows = [_identified(row, labels, signals) for row in page]
-        with registered(con, "identities", pl.DataFrame(rows, IDENTITY, orient="row")):
-            con.execute("INSERT INTO identified SELECT * FROM identities")
-
-
-def _identified(row: tuple, labels: Sequence[str], signals: Sequence[Signal]) -> tuple:
-    combination, source, entity, metric, unit, *values = row
-    present = {label: value for label, value in zip(labels, values, strict=True) if value is not None}
-    return combination, *identify(source, entity, metric, unit, present, signals=signals)
-
-
-def _pages(con: duckdb.DuckDBPyConnection) -> Iterator[list[tuple]]:
-    """The rows of table `combination`, some at a time: labels that churn can make them many."""
-    query = f"FROM combination WHERE combination > $last ORDER BY combination LIMIT {COMBINATIONS_AT_ONCE}"
-    last = 0
-    while page := con.execute(query, {"last": last}).fetchall():
-        yield page
-        last = page[-1][0]
-
-
-# ------------------------------------------------------------------------------------------------------------- samples
-
-
-def _judge(con: duckdb.DuckDBPyConnection, batch: Batch, source: MetricFiles, target: Path) -> None:
-    """Write every row of a batch, typed and narrow, with its verdict: NULL where nothing is wrong with it."""
-    ts, ts_type = batch.column("ts"), batch.type("ts")
-    value, value_type = batch.column("value"), batch.type("value")
-    keys = _keys(batch, source)
-    same = " AND ".join(f"f.{key} IS NOT DISTINCT FROM c.{key}" for key in keys)
-    write(
-        con,
-        f"""
-        WITH file AS (
-            SELECT
-                {batch.file_no} AS file_no,
-                {batch.file_row} AS file_row,
-                {_named(keys)},
-                {ts} AS written_ts,
-                {value} AS written_value,
-                {missing(ts, ts_type)} AS has_no_ts,
-                {missing(value, value_type)} AS has_no_value,
-                {times.instant(ts, ts_type, source.time_zone)} AS instant,
-                {number(value, value_type)} AS value
-            FROM {batch.scan}
+        download = _Download(own, source, signals, as_of, fetched, landing)
+        if source.addresses:
+            with Client(source.access, settings) as client:
+                for url in source.addresses:
+                    download.take(client, url)
+        staged, unusable = stage_rows(
+            own,
+            source.name,
+            [*local, *download.reports],
+            signals,
+            time_zone=source.time_zone,
+            as_of=as_of,
+            now=now,
+            folder=folder,
+            dispensable=download.versions,
+            unfetched=download.unfetched,
         )
-        SELECT
-            file_no, file_row, combination, instant, value,
-            CASE
-                WHEN f.entity IS NULL THEN '{NO_ENTITY}'
-                WHEN f.metric IS NULL THEN '{NO_METRIC}'
-                WHEN has_no_ts THEN '{NO_TIME}'
-                WHEN instant IS NULL THEN fault_of_time(written_ts::VARCHAR)
-                WHEN has_no_value THEN '{NO_VALUE}'
-                WHEN value IS NULL THEN '{NOT_A_NUMBER}'
-                -- Not isnan(value): DuckDB answers it from a file's statistics, and these leave NaN out.
-                WHEN NOT isfinite(value) THEN if(isinf(value), '{INFINITE}', '{NAN}')
-                WHEN instant >= as_of() THEN if(instant > run_began(), '{FUTURE}', '{HELD_BACK}')
-            END AS verdict,
-            CASE
-                WHEN verdict IN ('{NO_ZONE}', '{DATE_ORDER}', '{UNREADABLE_TIME}', '{FUTURE}') THEN written_ts::VARCHAR
-                WHEN verdict IN ('{NOT_A_NUMBER}', '{NAN}', '{INFINITE}') THEN written_value::VARCHAR
-            END AS detail
-        FROM file AS f LEFT JOIN combination AS c ON {same}
-        """,
-        target,
-    )
+        if not source.addresses:
+            return staged
+        whole = not staged.held_back and FUTURE not in staged.rejected
+        path = remember(
+            own,
+            folder,
+            source.name,
+            [
+                (version, as_of.date(), as_of, whole)
+                for name, version in download.versions.items()
+                if version and name not in unusable
+            ],
+        )
+    return replace(staged, fetched=path)
+
+
+class _Download:
+    """Files at addresses, one after the other.
+
+    versions: name -> the question by which a file's content is remembered; None where its server does not say when it
+        changes.
+    """
+
+    def __init__(
+        self,
+        con: duckdb.DuckDBPyConnection,
+        source: MetricFiles,
+        signals: Sequence[Signal],
+        as_of: datetime,
+        fetched: pl.DataFrame | None,
+        folder: Path,
+    ):
+        self._con = con
+        self._source = source
+        self._signals = signals
+        self._folder = folder
+        known = fetched.filter(pl.col("complete") | (pl.col("until") >= as_of))["query"] if fetched is not None else ()
+        self._known = set(known)
+        self.reports: list[FileReport] = []
+        self.versions: dict[str, str | None] = {}
+        self.unfetched: list[Unfetched] = []
+
+    def take(self, client: Client, url: str) -> None:
+        """Fetch a file, unless it is known."""
+        number = len(self.versions) + len(self.unfetched) + 1
+        name = address(url)
+        if name in self.versions:  # but for their queries, which are not shown, the addresses are the same
+            name = f"{name} ({number})"
+        path = self._folder / f"download-{number}"
+        try:
+            headers = client.download(url, path, lambda headers: self._version(url, headers) in self._known)
+            if headers is None:
+                return
+            self.reports.append(inspect_file(self._con, path, name, {**self._source.columns}, PARTS))
+            self.versions[name] = self._version(url, headers)
+        except (NotFetchedError, InputError) as error:
+            self.unfetched.append(Unfetched(name, str(error)))
+
+    def _version(self, url: str, headers: httpx.Headers) -> str | None:
+        version = [headers.get(name) for name in VERSION]
+        if version == [None, None]:
+            return None
+        return question(url, version, self._source.columns, self._source.time_zone, signals=self._signals)
+
+
+def _told(headers: httpx.Headers) -> str:
+    size = headers.get("Content-Length", "")
+    told = f"{int(size):,} bytes" if size.isdigit() else "there"
+    changed = headers.get("Last-Modified")
+    return f"{told}, changed {shown(changed)}" if changed else told

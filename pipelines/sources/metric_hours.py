@@ -1,6 +1,6 @@
 """Metric files straight to hourly means, without a warehouse: what ``forewarn score`` reads.
 
-Samples are judged as a night judges them (see ``metric_files``): finite numbers at a readable time; one value a series
+Samples are judged as a night judges them (see ``metric_rows``): finite numbers at a readable time; one value a series
 and second, the largest. Times without a zone are UTC here. Columns that play no part are ignored, so a series is its
 source, entity and metric.
 

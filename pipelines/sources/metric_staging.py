@@ -25,7 +25,7 @@ from pipelines.sources.sql import write
 
 @dataclass(frozen=True)
 class StagedMetrics:
-    """What one source gave: Parquet files, and how many rows were what (see ``metric_files``).
+    """What one source gave: Parquet files, and how many rows were what (see ``metric_rows``).
 
     series: series_id, source, entity, metric, labels (canonical JSON of the identity labels), unit; by series_id.
         Only series with a staged sample.

@@ -91,6 +91,11 @@ class Rejects:
         with registered(self._con, "refused", frame):
             self.add_from(f"SELECT {file_no} AS file_no, file_row, {literal(reason)} AS reason, detail FROM refused")
 
+    def add_whole(self, file_no: int, reason: str, detail: str) -> None:
+        """Refuse a file as a whole, which counts as one row, of number 0; the detail, our own words, stays whole."""
+        self._con.execute("INSERT INTO reject VALUES (?, 0, ?, ?)", [file_no, reason, detail])
+        self._con.execute("INSERT INTO reject_count VALUES (?, ?, 1, 0)", [file_no, reason])
+
     def add_from(self, query: str) -> None:
         """Refuse what a query selects: file_no, file_row, reason, detail. It is run twice."""
         self._con.execute(

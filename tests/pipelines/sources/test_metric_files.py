@@ -13,7 +13,7 @@ from hypothesis import settings as trying
 from hypothesis import strategies as st
 
 from features.signals import ConstantLimit, Signal
-from pipelines.sources import metric_files, rejects
+from pipelines.sources import metric_rows, rejects
 from pipelines.sources.errors import InputError
 from pipelines.sources.identity import series_id
 
@@ -310,7 +310,7 @@ def test_order_and_division_into_files_play_no_part(stage, data):
 
 
 def test_many_combinations_get_their_ids_page_by_page(stage, monkeypatch):
-    monkeypatch.setattr(metric_files, "COMBINATIONS_AT_ONCE", 2)
+    monkeypatch.setattr(metric_rows, "COMBINATIONS_AT_ONCE", 2)
     rows = [(f"e{i}", "m", AT, float(i)) for i in range(7)]
     staged = stage({"x.parquet": frame(*rows)})
     expected = {f"e{i}": series_id("fleet", f"e{i}", "m", {}) for i in range(7)}
