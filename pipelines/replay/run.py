@@ -26,7 +26,7 @@ from forecasting.learnt.lessons import LASTS_H
 from forecasting.mapper import ProcessPool
 from forecasting.settlement import crossings, held, settle
 from forecasting.tables import HORIZONS
-from pipelines import piloting, priors
+from pipelines import feedback, piloting, priors
 from pipelines.progress import Advance, Bars
 from pipelines.replay import nights as played
 from pipelines.replay.charts import draw_all
@@ -38,6 +38,7 @@ from pipelines.site import versions
 from pipelines.sources import inspect
 from pipelines.sources.errors import InputError
 from reports.digest_modes import NOBODYS
+from reports.feedback import opinions
 from reports.pilot import CANNOT_SAY, FAILS, MEETS, PILOT, Record, proofs
 from reports.replay_page import page
 from reports.replay_summary import summarise
@@ -192,6 +193,7 @@ class _Findings:
     nights: list[Said]
     truth: _Truth
     questions: pl.DataFrame  # every risk of every night
+    feedback: pl.DataFrame  # what the site's ledger has heard of tickets; the same ticket has the same id here
 
     @staticmethod
     def of(settings: Settings, past: Past, nights: list[Said]) -> _Findings:
@@ -204,7 +206,8 @@ class _Findings:
         grid = to_grid(past.hours(ids, until - timedelta(hours=hours), until), until, hours)
         came = crossings(grid, limits, settings.tickets.policy.quiet_days)
         truth = _Truth(grid, held(grid), limits, came)
-        return _Findings(settings, past, nights, truth, pl.concat([said.frame("risks") for said in nights]))
+        questions = pl.concat([said.frame("risks") for said in nights])
+        return _Findings(settings, past, nights, truth, questions, feedback.of_site(settings))
 
     @property
     def policy(self) -> TicketPolicy:
@@ -222,7 +225,8 @@ class _Findings:
         kept_up = last + timedelta(hours=asked.horizon_h)
         promised = promises(told).with_columns(pl.col("closed_at").fill_null(kept_up))
         truth = self.truth
-        judged = outcomes(promised, truth.crossings, truth.held, truth.limits)
+        worked = self.feedback.filter(pl.col("worked_at").is_not_null())
+        judged = outcomes(promised, truth.crossings, truth.held, truth.limits, worked)
         # Later crossings might have had tickets on nights that were not played.
         due = truth.crossings.filter(pl.col("confirmed_at") >= first, pl.col("crossed_at") < last + A_NIGHT)
         missed = misses(due, promised, self._answers(asked, rule), self.past.series, asked)
@@ -257,6 +261,7 @@ def _write(
     """Write everything; give back the summary, and each service's record."""
     policy = found.policy
     ours = found.under(policy)
+    opened = ours.tickets.join(opinions(found.feedback), on="ticket_id", how="left", maintain_order="left")
     advance(1)
     baselines: dict[str, tuple[pl.DataFrame, pl.DataFrame]] = {}
     for rule in RULES:
@@ -269,11 +274,9 @@ def _write(
     records = piloting.records(ours.tickets, len(nights))
     summary["services"] = proofs(found.settings.terms, records, len(nights))
     tried = _sweep(found, len(nights)) if sweep else None
-    charts = draw_all(ours.tickets, found.nights, found.past)
-    html = page(summary, ours.tickets, nights, ours.missed, charts, zone=found.settings.zone, sweep=tried)
-    frames = {"tickets": ours.tickets, "nights": nights, "missed": ours.missed} | (
-        {} if tried is None else {"sweep": tried}
-    )
+    charts = draw_all(opened, found.nights, found.past)
+    html = page(summary, opened, nights, ours.missed, charts, zone=found.settings.zone, sweep=tried)
+    frames = {"tickets": opened, "nights": nights, "missed": ours.missed} | ({} if tried is None else {"sweep": tried})
     for name, frame in frames.items():
         frame.write_parquet(out / f"{name}.parquet")
     (out / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
