@@ -36,7 +36,7 @@ def show(console: Console, settings: Settings, night: date, outcome: Outcome) ->
         *((f"switched {service}", why) for service, why in outcome.switched),
         ("incidents", _plain(counts["incidents"])),
         *((f"not brought: {ticket}", why) for ticket, why in outcome.unreached),
-        *((f"warning: {check}", why) for check, why in outcome.warned),
+        *outcome.warned,
         *(("stale night", f"{later:%Y-%m-%d %H:%M} UTC: run it again") for later in outcome.stale),
         ("seconds", _seconds(outcome.seconds)),
     ):
@@ -63,6 +63,7 @@ def _where(settings: Settings, night: date) -> Iterable[tuple[str, Path]]:
         for label, path in (
             ("digest", pages / "digest.html"),
             ("reliability", pages / "reliability.png"),
+            ("kept", pages / "kept.png"),
             ("incidents", pages / "mttr.html"),
             ("tickets", settings.tickets_folder),
             ("in shadow", settings.shadow_folder),

@@ -14,6 +14,7 @@ from pipelines import checks, history, priors, settling, steps
 from pipelines.assets import metadata
 from pipelines.assets.features import HISTORY, HOURLY
 from pipelines.site import Night, Site
+from reports import answers_kept
 from reports.reliability import draw
 
 LIMITS = ["forecasting", "limits"]
@@ -108,12 +109,20 @@ def settlements(context: dg.AssetExecutionContext, site: dg.ResourceParam[Site])
         path = night.frames.write("forecasting.settlements", settled)
         night.frames.write("forecasting.crossings", crossed)
         with night.warehouse.reader() as con:
-            lately = night.frames.write("forecasting.settled_lately", settling.settled_lately(con, night, settled))
+            lately = settling.lately(con, night)
+        policy = night.settings.tickets.policy
+        drift = answers_kept.as_frame(answers_kept.drift(lately, policy.horizon_h, policy.open_at))
+        frames = {"drift": [night.frames.write("forecasting.drift", drift)]}
+        frames["band"] = [night.frames.write("forecasting.band", lately.band)]
         with night.warehouse.scratch() as con:
-            results = checks.run(con, checks.SETTLED, SETTLEMENTS, {"settled_lately": [lately]})
+            results = checks.run(con, checks.SETTLED, SETTLEMENTS, frames)
     came = settled.group_by("as_of", "horizon_h", "outcome").len("risks").sort("as_of", "horizon_h", "outcome")
     lineage = {"p": [("forecasting.risks", "p")], "crossed_at": [("features.hourly", "mean")]}
     told = metadata.table(path, lineage) | {"what came": metadata.rows(came, 50)}
+    told |= {"answers lately": metadata.rows(drift), "band lately": metadata.rows(lately.band)}
+    if not lately.tenths.is_empty():
+        diagram = draw(answers_kept.marks(lately.tenths), answers_kept.HEADING)
+        told["reliability"] = metadata.chart(diagram, "reliability")
     return dg.MaterializeResult(metadata=told, check_results=results)
 
 

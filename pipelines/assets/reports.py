@@ -5,7 +5,7 @@ from collections import Counter
 import dagster as dg
 import polars as pl
 
-from pipelines import digests, feedback, incident_report, ticketing
+from pipelines import digests, feedback, incident_report, settling, ticketing
 from pipelines.assets import metadata
 from pipelines.assets.features import HOURLY, INCIDENT_DURATIONS
 from pipelines.assets.forecasting import LIMITS, RISKS, SETTLEMENTS
@@ -16,6 +16,7 @@ from pipelines.publishing.results import NIGHTLY_TABLES, SETTLED_TABLES, StagedR
 from pipelines.publishing.runs import newest_night
 from pipelines.site import Night, Site
 from pipelines.trackers.publish import publish
+from reports.feedback import beside_outcomes
 from reports.incident_page import charts, summary_markdown
 
 INCIDENT_TRENDS = ["reports", "incident_trends"]
@@ -174,9 +175,10 @@ def _ledger(night: Night) -> dict[str, int]:
 
 
 def _feedback(night: Night) -> dict[str, int]:
-    """What people have said of tickets."""
-    useful = night.frames.read(feedback.TABLE)["useful"]
-    return {"useful": int(useful.sum()), "not_useful": int((~useful).sum())}
+    """What people have said of tickets, beside what became of them."""
+    with night.warehouse.reader() as con:
+        heard, outcomes = feedback.known(con, night), settling.outcomes_known(con, night)
+    return beside_outcomes(heard, outcomes)
 
 
 def _services(night: Night) -> dict[str, int]:
