@@ -67,7 +67,7 @@ class Replayed:
 
 
 @dataclass(frozen=True)
-class _Truth:
+class Truth:
     """What really came, on the hours up to the end of the last promise.
 
     observed: as measured; held: with rare readings carried forward. limits: that any of the nights named.
@@ -95,7 +95,7 @@ def run(settings: Settings, first: date, last: date, out: Path, *, sweep: bool =
         _play(settings, past, wanted, work, bars)
         nights = [Said(cut(night, settings.zone), work / "nights" / night.isoformat()) for night in wanted]
         with bars.stage("settle", 2 + len(RULES)) as advance:
-            found = _Findings.of(settings, past, nights)
+            found = Findings.of(settings, past, nights)
             advance(1)
             summary, records = _write(found, out, sweep=sweep, advance=advance)
     if piloting.in_pilot(settings):
@@ -176,7 +176,7 @@ def _play(settings: Settings, past: Past, wanted: Sequence[date], work: Path, ba
 
 
 @dataclass(frozen=True)
-class _Under:
+class Under:
     """Under one policy: tickets with their outcomes, crossings that none foresaw, and the tickets' events."""
 
     tickets: pl.DataFrame
@@ -185,18 +185,18 @@ class _Under:
 
 
 @dataclass(frozen=True)
-class _Findings:
+class Findings:
     """All that is said of a range of nights, under any policy."""
 
     settings: Settings
     past: Past
     nights: list[Said]
-    truth: _Truth
+    truth: Truth
     questions: pl.DataFrame  # every risk of every night
     feedback: pl.DataFrame  # what the site's ledger has heard of tickets; the same ticket has the same id here
 
     @staticmethod
-    def of(settings: Settings, past: Past, nights: list[Said]) -> _Findings:
+    def of(settings: Settings, past: Past, nights: list[Said]) -> Findings:
         limits = pl.concat([said.frame("limits") for said in nights])
         limits = limits.unique(["series_id", "limit_name", "valid_from", "value"], keep="first", maintain_order=True)
         limits = limits.sort("series_id", "limit_name", "valid_from", maintain_order=True)
@@ -205,9 +205,9 @@ class _Findings:
         ids = limits["series_id"].unique().sort().to_list()
         grid = to_grid(past.hours(ids, until - timedelta(hours=hours), until), until, hours)
         came = crossings(grid, limits, settings.tickets.policy.quiet_days)
-        truth = _Truth(grid, held(grid), limits, came)
+        truth = Truth(grid, held(grid), limits, came)
         questions = pl.concat([said.frame("risks") for said in nights])
-        return _Findings(settings, past, nights, truth, questions, feedback.of_site(settings))
+        return Findings(settings, past, nights, truth, questions, feedback.of_site(settings))
 
     @property
     def policy(self) -> TicketPolicy:
@@ -216,7 +216,7 @@ class _Findings:
     def settled(self) -> pl.DataFrame:
         return settle(self.questions, self.truth.observed, self.truth.limits)
 
-    def under(self, policy: TicketPolicy, rule: str | None = None) -> _Under:
+    def under(self, policy: TicketPolicy, rule: str | None = None) -> Under:
         """What a policy would have made of the nights, or of what a rule says in their place."""
         asked = rule_policy(policy) if rule else policy
         told = events(self.nights, self.past.series, asked, rule)
@@ -230,7 +230,7 @@ class _Findings:
         # Later crossings might have had tickets on nights that were not played.
         due = truth.crossings.filter(pl.col("confirmed_at") >= first, pl.col("crossed_at") < last + A_NIGHT)
         missed = misses(due, promised, self._answers(asked, rule), self.past.series, asked)
-        return _Under(tickets(told).join(judged, on="ticket_id", how="left", maintain_order="left"), missed, told)
+        return Under(tickets(told).join(judged, on="ticket_id", how="left", maintain_order="left"), missed, told)
 
     def _answers(self, policy: TicketPolicy, rule: str | None) -> pl.DataFrame:
         return self.questions if rule is None else pl.concat(answers(self.nights, policy, rule))
@@ -256,7 +256,7 @@ class _Findings:
 
 
 def _write(
-    found: _Findings, out: Path, *, sweep: bool, advance: Advance
+    found: Findings, out: Path, *, sweep: bool, advance: Advance
 ) -> tuple[dict[str, Any], dict[str | None, Record]]:
     """Write everything; give back the summary, and each service's record."""
     policy = found.policy
@@ -284,7 +284,7 @@ def _write(
     return summary, records
 
 
-def _sweep(found: _Findings, nights: int) -> pl.DataFrame:
+def _sweep(found: Findings, nights: int) -> pl.DataFrame:
     """Every policy of `SWEEP`, all else as in the settings: how many tickets, how right, how much of what came."""
     rows = []
     for policy in _policies(found.policy):
