@@ -94,8 +94,8 @@ def past_crossings(fleet: Fleet, until: datetime = AS_OF) -> pl.DataFrame:
     for series, bound in _bounds(fleet):
         hourly = _hourly_means(np.where(series.observed, series.values, np.nan)[past])
         seen = np.flatnonzero(~np.isnan(hourly))
-        for since, until in runs(bound.reached(hourly[seen]), bound.lasts_h):
-            back_at = first + timedelta(hours=int(seen[until])) if until < len(seen) else None
+        for since, ended in runs(bound.reached(hourly[seen]), bound.lasts_h):
+            back_at = first + timedelta(hours=int(seen[ended])) if ended < len(seen) else None
             crosses_at = first + timedelta(hours=int(seen[since]))
             rows.append(
                 identity(series) | asdict(bound)
