@@ -120,9 +120,6 @@ def settlements(context: dg.AssetExecutionContext, site: dg.ResourceParam[Site])
     lineage = {"p": [("forecasting.risks", "p")], "crossed_at": [("features.hourly", "mean")]}
     told = metadata.table(path, lineage) | {"what came": metadata.rows(came, 50)}
     told |= {"answers lately": metadata.rows(drift), "band lately": metadata.rows(lately.band)}
-    if not lately.tenths.is_empty():
-        diagram = draw(answers_kept.marks(lately.tenths), answers_kept.HEADING)
-        told["reliability"] = metadata.chart(diagram, "reliability")
     return dg.MaterializeResult(metadata=told, check_results=results)
 
 

@@ -120,7 +120,10 @@ def digest(context: dg.AssetExecutionContext, site: dg.ResourceParam[Site]) -> d
         with night.warehouse.reader() as con:
             page = digests.page(con, night)
         path = digests.write(page, night)
-    return dg.MaterializeResult(metadata={"page": dg.MetadataValue.path(path)})
+    told: dict[str, dg.MetadataValue] = {"page": dg.MetadataValue.path(path)}
+    if page.kept:
+        told["what past nights answered, and what came"] = metadata.chart(page.kept, "kept")
+    return dg.MaterializeResult(metadata=told)
 
 
 @dg.asset(
