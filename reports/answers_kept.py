@@ -18,7 +18,7 @@ from features.units import format_number, format_share
 from reports.reliability import EVERY_SHAPE, points
 from reports.statistics import Interval, share_interval
 
-HEADING = "What past nights answered, and what came"
+HEADING = "What past nights answered"
 DRIFT_DAYS = 28
 """Of settled answers that say whether the last weeks are worse than promised."""
 FEWEST_ANSWERS, MOST_ERROR = 200, 0.10

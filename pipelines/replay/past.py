@@ -78,7 +78,6 @@ def gather(settings: Settings, last: date, folder: Path, *, until: datetime) -> 
     Raises:
         InputError: a source's files are missing or unusable.
     """
-    Site(settings).make_sample()
     site = Site(settings.model_copy(update={"storage": settings.storage.model_copy(update={"root": str(folder)})}))
     night = Night(site, last, "replay", until)
     site.warehouse.migrate()

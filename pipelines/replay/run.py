@@ -34,7 +34,7 @@ from pipelines.replay.past import Past, gather
 from pipelines.replay.policy import Said, answers, events, rule_policy, tally, tickets
 from pipelines.replay.rules import RULES
 from pipelines.settings import Settings, cut
-from pipelines.site import versions
+from pipelines.site import Site, versions
 from pipelines.sources import inspect
 from pipelines.sources.errors import InputError
 from reports.digest_modes import NOBODYS
@@ -110,6 +110,7 @@ def run(settings: Settings, first: date, last: date, out: Path, *, sweep: bool =
 
 def _past(settings: Settings, last: date, work: Path) -> Past:
     """The hours up to the end of the last promise, read anew for another end; for other inputs all is made anew."""
+    Site(settings).make_sample()
     inputs, reach = _inputs(settings), last.isoformat()
     if not _noted(work / "inputs", inputs):
         shutil.rmtree(work, ignore_errors=True)
@@ -283,7 +284,7 @@ class Findings:
         return (
             f"{len(some)} series {'was' if len(some) == 1 else 'were'} not measured any more after the night of"
             f" {lost['as_of'][0]:%Y-%m-%d} or later: "
-            f"{', '.join(some[:MOST_NAMED])}{more}; what was promised of them stays unknown"
+            f"{', '.join(some[:MOST_NAMED])}{more}; what came of them after that is unknown"
         )
 
 
