@@ -11,6 +11,7 @@ import pytest
 
 from forecasting.tables import CALIBRATION, MODELS
 from pipelines import checks
+from pipelines.nightly import warnings_of
 from pipelines.warehouse import Warehouse
 from reports.answers_kept import BAND as HELD
 from reports.answers_kept import DRIFT
@@ -118,3 +119,20 @@ def test_promises_that_were_not_kept_lately_warn(check, warns: bool):
 def test_bands_of_past_nights_that_held_too_little_or_too_much_fail(check, row: tuple[int, ...], passes: bool):
     result = check((BAND,), "band", pl.DataFrame([row], schema=HELD, orient="row"))
     assert (result.passed, result.severity) == (passes, dg.AssetCheckSeverity.ERROR)
+
+
+def test_a_band_that_failed_stands_as_failed_and_the_run_goes_on(check):
+    failed = check(checks.MODELS, "models", bands(("ensemble", 30, 0.5)))
+
+    @dg.asset(key=["forecasting", "models"], check_specs=checks.specs(checks.MODELS, ["forecasting", "models"]))
+    def models():
+        yield dg.MaterializeResult(check_results=[failed])
+
+    @dg.asset(deps=[models])
+    def later() -> None: ...
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        run = dg.materialize([models, later], instance=instance)
+    assert run.success and run.asset_materializations_for_node("later")
+    ((name, why),) = warnings_of(run)
+    assert name == "failed: band_holds" and "Not so tonight: coverage_80 0.5, series 30" in why
