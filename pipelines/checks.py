@@ -1,5 +1,6 @@
 """What must hold of staged frames before they are published. A check that fails stops the run in front of the commit,
-or, where it asks how far the results can be trusted and not whether they are sound, warns and lets it go on.
+or, where it asks how far the results can be trusted and not whether they are sound, lets it go on: it warns, or stands
+as failed in Dagster where people would be misled.
 
 A check is a query for the rows that violate it, so it says not only that something is wrong but what. Belongs here: the
 rules. Not here: rules about single input rows (those are rejected by the sources, the night goes on).
@@ -10,25 +11,35 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import dagster as dg
 import duckdb
 import polars as pl
 
 from pipelines.warehouse import quoted
+from reports.answers_kept import (
+    DRIFT_DAYS,
+    FEWEST_ANSWERS,
+    FEWEST_LIMITS,
+    FEWEST_PATHS,
+    LEAST_HELD,
+    MOST_ERROR,
+    MOST_HELD,
+)
 
 
 @dataclass(frozen=True)
 class Rule:
     """A rule about an asset's staged frames; `violations` selects what breaks it.
 
-    warns: whether breaking it only warns; else it stops the run.
+    breach: what breaking it does: the run stops in front of its commit, or goes on with a check that failed or warned.
     """
 
     name: str
     description: str
     violations: str
-    warns: bool = False
+    breach: Literal["stops", "fails", "warns"] = "stops"
 
 
 METRICS = (
@@ -127,26 +138,35 @@ CALIBRATION = (
         FROM calibration
         WHERE shape = 'all' AND horizon_h = 168 AND questions >= 200 AND calibration_error > 0.10
         """,
-        warns=True,
+        breach="warns",
     ),
 )
 
 SETTLED = (
     Rule(
         "promises_kept",
-        "P of the nights that settled in the last four weeks lay within 0.10 of the share that came true, on average"
-        " over 200 answers or more.",
+        f"Of the answers that settled in the last {DRIFT_DAYS} days, those that open tickets came as often as promised,"
+        f" by the 95 % interval over {FEWEST_LIMITS} limits or more; and over {FEWEST_ANSWERS} answers or more P lay"
+        f" within {MOST_ERROR:.2f} of the share that came true.",
         """
-        SELECT horizon_h, sum(n) AS answers, round(sum(n * abs(p - share)) / sum(n), 3) AS calibration_error
-        FROM (
-            SELECT horizon_h, least(floor(10 * p), 9) AS tenth, avg(p) AS p, avg(came) AS share, count(*) AS n
-            FROM settled_lately
-            GROUP BY ALL
-        )
-        GROUP BY ALL
-        HAVING sum(n) >= 200 AND sum(n * abs(p - share)) / sum(n) > 0.10
+        SELECT
+            horizon_h, answers, round(calibration_error, 3) AS calibration_error, sure, limits,
+            round(promised, 3) AS promised, round(came, 3) AS came, round(lo, 3) AS lo, round(hi, 3) AS hi
+        FROM drift
+        WHERE warns
         """,
-        warns=True,
+        breach="warns",
+    ),
+    Rule(
+        "band_kept",
+        f"The 80 % band of past nights' forecasts held {100 * LEAST_HELD:.0f} to {100 * MOST_HELD:.0f} % of the hours"
+        f" that it spoke of, in the last {DRIFT_DAYS} days and over {FEWEST_PATHS} forecasts or more.",
+        f"""
+        SELECT round(held / hours, 3) AS coverage_80, hours, paths, series
+        FROM band
+        WHERE paths >= {FEWEST_PATHS} AND held / hours NOT BETWEEN {LEAST_HELD} AND {MOST_HELD}
+        """,
+        breach="fails",
     ),
 )
 
@@ -160,7 +180,7 @@ MODELS = (
         WHERE horizon_h = 168 AND coverage_80 IS NOT NULL
         HAVING sum(series) >= 30 AND sum(coverage_80 * series) / sum(series) NOT BETWEEN 0.70 AND 0.90
         """,
-        warns=True,
+        breach="fails",
     ),
 )
 
@@ -179,9 +199,9 @@ TICKETS = (
 
 
 def specs(rules: tuple[Rule, ...], asset: list[str]) -> list[dg.AssetCheckSpec]:
-    """The rules as Dagster's checks of an asset, blocking unless they only warn."""
+    """The rules as Dagster's checks of an asset; those that stop the run are blocking."""
     return [
-        dg.AssetCheckSpec(rule.name, asset=asset, description=rule.description, blocking=not rule.warns)
+        dg.AssetCheckSpec(rule.name, asset=asset, description=rule.description, blocking=rule.breach == "stops")
         for rule in rules
     ]
 
@@ -219,7 +239,7 @@ def _check(con: duckdb.DuckDBPyConnection, rule: Rule, asset: list[str], as_of: 
         check_name=rule.name,
         asset_key=dg.AssetKey(asset),
         passed=count == 0,
-        severity=dg.AssetCheckSeverity.WARN if rule.warns else dg.AssetCheckSeverity.ERROR,
+        severity=dg.AssetCheckSeverity.WARN if rule.breach == "warns" else dg.AssetCheckSeverity.ERROR,
         metadata=metadata,
         description=rule.description,
     )

@@ -13,10 +13,12 @@ import duckdb
 import polars as pl
 
 from features.known_bad import from_frame
+from pipelines import feedback, settling
 from pipelines.history import series_of
 from pipelines.maintenance import record
 from pipelines.settings import SHADOW
 from pipelines.site import Night
+from reports import answers_kept
 from reports.digest import HISTORY_H, NightDigest, render, shown
 from reports.digest_promises import DAYS
 from reports.digest_rows import Night as Told
@@ -34,10 +36,14 @@ LATEST = """<!doctype html>
 
 @dataclass(frozen=True)
 class Page:
-    """A digest, and the picture of its probabilities' reliability as PNG, which it also carries within."""
+    """A digest, and pictures as PNG, which it also carries within.
+
+    reliability: of its probabilities on the fleet's own past. kept: of what past nights answered.
+    """
 
     html: str
     reliability: bytes | None = None
+    kept: bytes | None = None
 
 
 def page(con: duckdb.DuckDBPyConnection, night: Night) -> Page:
@@ -57,6 +63,8 @@ def page(con: duckdb.DuckDBPyConnection, night: Night) -> Page:
     )
     calibration = _of_night(con, "forecasting.calibration", night)
     reliability = None if calibration.is_empty() else draw(calibration)
+    lately = settling.lately(con, night)
+    kept = None if lately.tenths.is_empty() else draw(answers_kept.marks(lately.tenths), answers_kept.HEADING)
     html = render(
         NightDigest(
             night=told,
@@ -72,7 +80,10 @@ def page(con: duckdb.DuckDBPyConnection, night: Night) -> Page:
             outcomes=_settled(con, "reports.ticket_outcomes", night),
             misses=_settled(con, "reports.misses", night),
             modes=_of_night(con, "reports.service_modes", night),
+            feedback=feedback.known(con, night),
+            lately=lately,
             reliability=reliability,
+            kept=kept,
             seconds=night.progress.seconds,
             tickets_at=_address(night.settings.tickets_folder, night),
             shadow_at=_address(night.settings.shadow_folder, night),
@@ -81,21 +92,22 @@ def page(con: duckdb.DuckDBPyConnection, night: Night) -> Page:
             unread=night.frames.noted(record.TABLE)["faults"],
         )
     )
-    return Page(html, reliability)
+    return Page(html, reliability, kept)
 
 
 def write(page: Page, night: Night) -> Path:
-    """The page in the night's folder, its picture beside it; where no later night has a page, latest.html leads to it.
+    """The page in the night's folder, its pictures beside it; where no later night has a page, latest.html leads to it.
 
     Returns:
         Where the page is.
     """
     night.reports.mkdir(parents=True, exist_ok=True)
-    picture = night.reports / "reliability.png"
-    if page.reliability is None:
-        picture.unlink(missing_ok=True)  # of an earlier run of the night
-    else:
-        _put(page.reliability, picture)
+    for name, png in (("reliability", page.reliability), ("kept", page.kept)):
+        picture = night.reports / f"{name}.png"
+        if png is None:
+            picture.unlink(missing_ok=True)  # of an earlier run of the night
+        else:
+            _put(png, picture)
     path = _put(page.html.encode(), night.reports / "digest.html")
     if path == max(night.reports.parent.glob("[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]/digest.html")):
         address = escape(f"{quote(night.reports.name)}/{path.name}")

@@ -16,7 +16,7 @@ import duckdb
 import polars as pl
 
 from pipelines.settings import Settings
-from pipelines.site import Night
+from pipelines.site import Night, Site
 from pipelines.sources import times
 from pipelines.sources.columns import Kind, Part
 from pipelines.sources.errors import InputError
@@ -130,6 +130,18 @@ def known(con: duckdb.DuckDBPyConnection, night: Night) -> pl.DataFrame:
         """,
         params={"as_of": night.as_of},
     ).pl()
+
+
+def of_site(settings: Settings) -> pl.DataFrame:
+    """All opinions that the readers' snapshot keeps, whenever they were given: the columns of ``FEEDBACK``."""
+    path = Site(settings).warehouse.snapshot_path
+    nothing = pl.DataFrame(schema=FEEDBACK)
+    if not path.is_file():
+        return nothing
+    with duckdb.connect(path, read_only=True) as con:
+        if not con.sql("FROM duckdb_tables() WHERE schema_name = 'reports' AND table_name = 'feedback'").fetchall():
+            return nothing  # of a night before there was any
+        return con.sql(f"SELECT {', '.join(FEEDBACK)} FROM reports.feedback ORDER BY ticket_id, given_by").pl()
 
 
 def worked(con: duckdb.DuckDBPyConnection, night: Night) -> pl.DataFrame:

@@ -68,7 +68,7 @@ def gather(
     Ordered by series and hour, so that batches of series are read in slices.
     """
     con.register("wanted", pl.DataFrame({"series_id": series_ids}).to_arrow())
-    hours_before = _hours(frames, as_of - timedelta(hours=hours), as_of)
+    hours_before = hours_of(frames, as_of - timedelta(hours=hours), as_of)
     copy(con, frames, name, f"FROM {hours_before} SEMI JOIN wanted USING (series_id) ORDER BY ALL")
 
 
@@ -114,7 +114,7 @@ def latest_levels(
     return con.sql(
         f"""
         SELECT source, entity, metric, labels, median(mean) AS level
-        FROM {_hours(frames, as_of - timedelta(hours=24), as_of)}
+        FROM {hours_of(frames, as_of - timedelta(hours=24), as_of)}
         JOIN raw.series USING (series_id)
         SEMI JOIN limit_metrics USING (metric)
         GROUP BY ALL
@@ -123,7 +123,7 @@ def latest_levels(
     ).pl()
 
 
-def _hours(frames: Frames, first: datetime, as_of: datetime) -> str:
+def hours_of(frames: Frames, first: datetime, as_of: datetime) -> str:
     """A relation of (series_id, hour, mean): the published hours of a window, overridden by what was just rolled up."""
     window = f"hour >= {quoted(first.isoformat())}::TIMESTAMP AND hour < {quoted(as_of.isoformat())}::TIMESTAMP"
     fresh = f"SELECT series_id, hour, mean FROM read_parquet({quoted(frames.path('features.hourly'))}) WHERE {window}"

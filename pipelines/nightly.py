@@ -39,7 +39,8 @@ class Outcome:
     unread: sources that were not fetched whole, with why.
     unreached: tickets that a tracker did not take, with its message.
     switched: services whose publishing was switched on or off, with the reason.
-    warned: asset checks that failed without stopping the run, with what they ask for and what was found.
+    warned: asset checks that failed or warned without stopping the run, as 'failed: band_holds' or 'warning: ...', with
+        what they ask for and what was found.
     """
 
     counts: dict[str, Any]
@@ -142,7 +143,7 @@ def bury(instance: dg.DagsterInstance, settings: Settings) -> None:
 
 def _why(result: dg.ExecuteInProcessResult) -> str:
     """The first failure in one line; its traceback is in Dagster's history."""
-    for check in _violated(result, dg.AssetCheckSeverity.ERROR):
+    for check in _violated(result, blocking=True):
         return (
             f"{check.asset_key.to_user_string()} fails its check {check.check_name}, so it stays back: {_first(check)}"
         )
@@ -157,16 +158,17 @@ def _why(result: dg.ExecuteInProcessResult) -> str:
 
 def warnings_of(result: dg.ExecuteInProcessResult) -> list[tuple[str, str]]:
     """Checks that failed and stopped nothing: name, and what they ask for with the first rows that violate it."""
+    words = {dg.AssetCheckSeverity.WARN: "warning", dg.AssetCheckSeverity.ERROR: "failed"}
     return [
-        (check.check_name, f"{check.description} Not so tonight: {_first(check)}")
-        for check in _violated(result, dg.AssetCheckSeverity.WARN)
+        (f"{words[check.severity]}: {check.check_name}", f"{check.description} Not so tonight: {_first(check)}")
+        for check in _violated(result, blocking=False)
     ]
 
 
-def _violated(result: dg.ExecuteInProcessResult, severity: dg.AssetCheckSeverity) -> Iterator[dg.AssetCheckEvaluation]:
+def _violated(result: dg.ExecuteInProcessResult, *, blocking: bool) -> Iterator[dg.AssetCheckEvaluation]:
     for event in result.filter_events(lambda each: each.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION):
         check = event.asset_check_evaluation_data
-        if not check.passed and check.severity == severity:
+        if not check.passed and bool(check.blocking) == blocking:
             yield check
 
 

@@ -35,13 +35,14 @@ from pipelines.publishing.results import changed_limits
 from pipelines.publishing.runs import night_before
 from pipelines.site import Night
 from pipelines.warehouse import quoted
+from reports.answers_kept import BAND, DRIFT_DAYS, SURE, TENTHS, Lately
 from reports.ticket_events import EVENTS
 from reports.ticket_misses import MISSES, misses
 from reports.ticket_outcomes import HISTORY_H, OUTCOMES, outcomes, promises
 
 CATCH_UP = timedelta(days=90)
 """Before a warehouse's first settled night, and after a long pause: older risks are let go."""
-LATELY = timedelta(days=28)  # of settled answers, whose calibration is checked
+LONGEST = timedelta(hours=HORIZONS[-1])
 HOURS, TICKET_HOURS = "forecasting.settled_hours", "reports.settled_hours"
 """Frames of gathered hours: of every series with a limit, and further back of those that lead tickets."""
 
@@ -140,17 +141,59 @@ def _due(con: duckdb.DuckDBPyConnection, limits: pl.DataFrame, as_of: datetime) 
     ).pl()
 
 
-def settled_lately(con: duckdb.DuckDBPyConnection, night: Night, tonight: pl.DataFrame) -> pl.DataFrame:
-    """horizon_h, p, came (1 or 0): the answers for the policy's horizon that settled within `LATELY`."""
-    earlier = con.sql(
-        "SELECT horizon_h, p, outcome FROM forecasting.settlements"
-        " WHERE settled_as_of > $first AND settled_as_of < $as_of ORDER BY ALL",
-        params={"first": night.as_of - LATELY, "as_of": night.as_of},
+def lately(con: duckdb.DuckDBPyConnection, night: Night) -> Lately:
+    """The answers and forecasts whose time ended within `DRIFT_DAYS` before the cut, tonight's settlements among them.
+
+    Sums are rounded, since their last bits depend on DuckDB's threads.
+    """
+    policy = night.settings.tickets.policy
+    first = night.as_of - timedelta(days=DRIFT_DAYS)
+    since = {"first": first, "as_of": night.as_of}
+    known = f"""(
+        SELECT series_id, limit_name, horizon_h, p, (outcome = 'true')::INT AS came
+        FROM (
+            FROM forecasting.settlements WHERE settled_as_of < $as_of
+            UNION ALL BY NAME
+            FROM read_parquet({quoted(night.frames.path("forecasting.settlements"))})
+        )
+        WHERE outcome <> '{UNKNOWN}' AND settled_as_of > $first
+    )"""
+    tenths = con.sql(
+        f"""
+        SELECT
+            horizon_h, count(*) AS n, round(avg(p), 9) AS p, sum(came) AS came,
+            round(sum(pow(p - came, 2)), 9) AS squared_error
+        FROM {known}
+        GROUP BY horizon_h, least(floor(10 * p), 9)
+        ORDER BY horizon_h, p
+        """,
+        params=since,
     ).pl()
-    known = pl.concat([earlier, tonight.select("horizon_h", "p", "outcome")]).filter(
-        pl.col("horizon_h") == night.settings.tickets.policy.horizon_h, pl.col("outcome") != UNKNOWN
-    )
-    return known.select("horizon_h", "p", came=(pl.col("outcome") == "true").cast(pl.Int8))
+    sure = con.sql(
+        f"""
+        SELECT
+            count(*) AS n, count(DISTINCT (series_id, limit_name)) AS limits, round(avg(p), 9) AS p,
+            coalesce(sum(came), 0) AS came
+        FROM {known}
+        WHERE horizon_h = $horizon_h AND p >= $open_at
+        """,
+        params=since | {"horizon_h": policy.horizon_h, "open_at": policy.open_at},
+    ).pl()
+    band = con.sql(
+        f"""
+        SELECT
+            count(DISTINCT (forecasts.as_of, series_id)) AS paths, count(DISTINCT series_id) AS series,
+            count(*) AS hours, count(*) FILTER (mean BETWEEN q10 AND q90) AS held
+        FROM forecasting.forecasts
+        JOIN {history.hours_of(night.frames, first - LONGEST, night.as_of)} USING (series_id, hour)
+        WHERE forecasts.as_of > $first - to_hours({HORIZONS[-1]})
+            AND forecasts.as_of + to_hours({HORIZONS[-1]}) <= $as_of
+            AND isfinite(mean)
+        """,
+        params=since,
+    ).pl()
+    told = ((tenths, TENTHS), (sure, SURE), (band, BAND))
+    return Lately(*(frame.select(pl.col(name).cast(dtype) for name, dtype in schema.items()) for frame, schema in told))
 
 
 # ------------------------------------------------------------------------------------------------------------- tickets
@@ -176,6 +219,18 @@ def judge_tickets(night: Night) -> pl.DataFrame:
     plain, hidden = crossings_seen(seen, measured, limits, quiet_days=0)
     found = outcomes(due, plain, held(seen), limits, worked, hidden=hidden)
     return _stamped(found.filter(pl.col("outcome").is_not_null()), OUTCOMES, night.as_of)
+
+
+def outcomes_known(con: duckdb.DuckDBPyConnection, night: Night) -> pl.DataFrame:
+    """ticket_id, outcome of the tickets that settled up to and including tonight."""
+    return con.sql(
+        f"""
+        SELECT ticket_id, outcome FROM reports.ticket_outcomes WHERE settled_as_of < $as_of
+        UNION
+        SELECT ticket_id, outcome FROM read_parquet({quoted(night.frames.path("reports.ticket_outcomes"))})
+        """,
+        params={"as_of": night.as_of},
+    ).pl()
 
 
 def find_misses(night: Night, crossed: pl.DataFrame) -> pl.DataFrame:

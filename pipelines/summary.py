@@ -39,7 +39,7 @@ def show(console: Console, settings: Settings, night: date, outcome: Outcome) ->
         ("incidents", _plain(counts["incidents"])),
         *((f"not fetched: {source}", why) for source, why in outcome.unread),
         *((f"not brought: {ticket}", why) for ticket, why in outcome.unreached),
-        *((f"warning: {check}", why) for check, why in outcome.warned),
+        *outcome.warned,
         *(("stale night", f"{later:%Y-%m-%d %H:%M} UTC: run it again") for later in outcome.stale),
         ("seconds", _seconds(outcome.seconds)),
     ):
@@ -70,6 +70,7 @@ def _where(settings: Settings, night: date) -> Iterable[tuple[str, Path]]:
         for label, path in (
             ("digest", pages / "digest.html"),
             ("reliability", pages / "reliability.png"),
+            ("kept", pages / "kept.png"),
             ("incidents", pages / "mttr.html"),
             ("tickets", settings.tickets_folder),
             ("in shadow", settings.shadow_folder),

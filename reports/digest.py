@@ -1,8 +1,8 @@
 """The night's digest: one page that is worth reading with a coffee, also on a night without a ticket. Pure.
 
 Belongs here: what the page is told and how its parts come together. Not here: which rows it shows (``digest_rows``),
-what it says of its own reliability (``digest_trust``) and of promises kept (``digest_promises``), its markup
-(``templates/digest.html.j2``).
+what it says of its own reliability (``digest_trust``), of promises kept (``digest_promises``) and of answers that came
+(``answers_kept``), its markup (``templates/digest.html.j2``).
 """
 
 from __future__ import annotations
@@ -18,8 +18,18 @@ import polars as pl
 from markupsafe import Markup
 
 from features.known_bad import Window
-from reports import digest_modes, digest_promises, digest_rows, digest_trust, digest_windows, sparkline
+from reports import (
+    answers_kept,
+    digest_modes,
+    digest_promises,
+    digest_rows,
+    digest_trust,
+    digest_windows,
+    sparkline,
+)
+from reports.answers_kept import Lately
 from reports.digest_rows import Chosen, Night, Row
+from reports.feedback import opinions, spoken
 from reports.html import environment
 from reports.sparkline import Spark
 from reports.text import format_date, to_zone
@@ -41,7 +51,10 @@ class NightDigest:
     forecasts, failures, models, calibration, tournament: tonight's. rejects: this run's.
     modes: tonight's reports.service_modes.
     outcomes, misses: of tickets and crossings that settled tonight or within ``digest_promises.DAYS`` before.
+    feedback: all that readers have said of tickets by then, in the columns of reports.feedback.
+    lately: the answers and forecasts that settled in the last weeks.
     reliability: the picture of `calibration` as PNG; None where nothing has settled.
+    kept: the picture of the answers in `lately`, likewise.
     seconds: stage -> seconds that it took; left out of the page where empty.
     tickets_at, shadow_at: addresses of the folders of ticket files, published ones and those in shadow, seen from the
         page; None links nothing.
@@ -63,7 +76,10 @@ class NightDigest:
     outcomes: pl.DataFrame
     misses: pl.DataFrame
     modes: pl.DataFrame
+    feedback: pl.DataFrame
+    lately: Lately
     reliability: bytes | None = None
+    kept: bytes | None = None
     seconds: Mapping[str, float] = field(default_factory=dict)
     tickets_at: str | None = None
     shadow_at: str | None = None
@@ -74,7 +90,10 @@ class NightDigest:
 
 @dataclass(frozen=True)
 class TicketLine:
-    """A ticket on one line: what happened to it tonight (opened, updated, resolved, kept), why, and what it says."""
+    """A ticket on one line: what happened to it tonight (opened, updated, resolved, kept), why, and what it says.
+
+    heard: what readers say of it; None where nobody spoke.
+    """
 
     happened: str
     reason: str
@@ -83,6 +102,7 @@ class TicketLine:
     opened: datetime
     href: str | None
     in_shadow: bool = False
+    heard: str | None = None
 
 
 def shown(night: Night) -> list[int]:
@@ -98,6 +118,7 @@ def render(digest: NightDigest) -> str:
     local = to_zone(night.as_of, digest.zone)
     counts = _counts(digest, tickets)
     windows = digest_windows.windows_of(night, digest.windows)
+    drift = answers_kept.drift(digest.lately, night.policy.horizon_h, night.policy.open_at)
     return (
         environment()
         .get_template("digest.html.j2")
@@ -122,7 +143,12 @@ def render(digest: NightDigest) -> str:
             rejects=digest_rows.rejects(digest.rejects),
             trust=digest_trust.trust(digest.calibration, night.policy.horizon_h, night.policy.open_at),
             reliability=digest.reliability,
-            promises=digest_promises.promises(digest.outcomes, digest.misses, digest.events, night.as_of),
+            promises=digest_promises.promises(
+                digest.outcomes, digest.misses, digest.events, digest.feedback, night.as_of
+            ),
+            drift=drift,
+            band=answers_kept.band_sentence(digest.lately.band),
+            kept=digest.kept,
             drawn_by=dict(digest.forecasts.select("series_id", "model").unique().iter_rows()),
             served=digest_trust.served(
                 digest.models, night.policy.horizon_h, night.risks["model"].drop_nulls().unique()
@@ -179,6 +205,7 @@ def _tickets(digest: NightDigest) -> list[TicketLine]:
     known = set(measured.select("series_id", "signal", "limit_name").iter_rows())
     labels = dict(night.series.select("series_id", "labels").iter_rows())
     signals = {signal.name: signal for signal in night.signals}
+    heard = {ticket_id: spoken(*said) for ticket_id, *said in opinions(digest.feedback).iter_rows()}
     lines: list[TicketLine] = []
     seen = digest.events.filter(pl.col("as_of") <= night.as_of).select(list(EVENTS))
     for history in histories(seen).values():
@@ -194,7 +221,8 @@ def _tickets(digest: NightDigest) -> list[TicketLine]:
         in_shadow = event.ticket_id in digest.shadowed
         folder = digest.shadow_at if in_shadow else digest.tickets_at
         href = None if folder is None else f"{folder.rstrip('/')}/{event.ticket_id}.md"
-        lines.append(TicketLine(happened, reason, words, event, history[0].as_of, href, in_shadow))
+        said = heard.get(event.ticket_id)
+        lines.append(TicketLine(happened, reason, words, event, history[0].as_of, href, in_shadow, said))
     return sorted(lines, key=_place)
 
 

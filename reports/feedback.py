@@ -16,6 +16,8 @@ from datetime import datetime
 
 import polars as pl
 
+from reports.text import one_line
+
 TIME = pl.Datetime("us")
 ENTRIES = {
     "file_row": pl.Int64,
@@ -41,6 +43,7 @@ OPINIONS = {
     "note": pl.String,  # the newest
 }
 SOMEBODY = "somebody"
+LONGEST_SHOWN = 200  # characters of a note on a page
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _KEY = ["ticket_id", "given_by"]
@@ -117,6 +120,28 @@ def usefulness(told: Iterable[tuple[int | None, int | None]]) -> Usefulness | No
 def in_words(useful: int, useless: int) -> str:
     """'2 yes, 1 no', where anybody said either."""
     return ", ".join(f"{n} {word}" for n, word in ((useful, "yes"), (useless, "no")) if n)
+
+
+def spoken(useful: int | None, useless: int | None, note: str | None) -> str | None:
+    """'Useful? 2 yes, 1 no: “woke us for nothing”', in one line that is not escaped; None where nobody spoke."""
+    if not useful and not useless:
+        return None
+    told = f"Useful? {in_words(useful or 0, useless or 0)}"
+    said = one_line(note or "", LONGEST_SHOWN)
+    return f"{told}: “{said}”" if said else told
+
+
+def beside_outcomes(feedback: pl.DataFrame, outcomes: pl.DataFrame) -> dict[str, int]:
+    """How many tickets were found useful and not, by what became of them: {'useful_and_came_true': 3, ...}.
+
+    Args:
+        feedback: the columns of ``FEEDBACK``.
+        outcomes: ticket_id, outcome, of the tickets that have settled; the others are open.
+    """
+    told = opinions(feedback).join(outcomes, on="ticket_id", how="left")
+    liked = pl.when(pl.col("useful") > pl.col("useless")).then(pl.lit("useful")).otherwise(pl.lit("not_useful"))
+    named = told.select(pl.concat_str(liked, pl.lit("_and_"), pl.col("outcome").fill_null("open")).alias("name"))
+    return dict(named.group_by("name").len("n").sort("n", "name", descending=[True, False]).iter_rows())
 
 
 # -------------------------------------------------------------------------------------------------------------- cells

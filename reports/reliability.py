@@ -25,6 +25,7 @@ from reports.statistics.intervals import share_interval
 WIDTH, HEIGHT = 900, 480  # pixels
 TENTHS = 10
 EVERY_SHAPE = "all"
+HEADING = "How far probabilities can be trusted"
 ON, OFF = "bar reaches the diagonal", "bar misses the diagonal"
 
 
@@ -61,11 +62,12 @@ def points(difference: float) -> str:
     return f"{text} percentage point{'' if difference < 0.015 else 's'}"
 
 
-def draw(calibration: pl.DataFrame) -> bytes:
+def draw(calibration: pl.DataFrame, heading: str = HEADING) -> bytes:
     """The diagram of all shapes together as PNG, 900 x 480 pixels; the same rows give the same bytes.
 
     Args:
-        calibration: the columns of forecasting.calibration, of one night; at least one row of the shape `all`.
+        calibration: shape, horizon_h, questions, crossed, brier, climatology_brier, calibration_error and bins, as in
+            forecasting.calibration of one night; at least one row of the shape `all`.
 
     Raises:
         ValueError: there is no such row, so there is nothing to draw.
@@ -85,7 +87,7 @@ def draw(calibration: pl.DataFrame) -> bytes:
             _histogram(below[at], row, most)
             for axes in (above[at], below[at]):
                 axes.tick_params(axis="y", labelleft=at == 0)
-        _words(figure, above, below, rows)
+        _words(figure, above, below, rows, heading)
         return plots.to_png(figure)
 
 
@@ -135,10 +137,10 @@ def _percent(axes: Axes) -> None:
     axes.grid(axis="x", color=FAINT, linewidth=0.8)
 
 
-def _words(figure: Figure, above: list[Axes], below: list[Axes], rows: list[dict]) -> None:
+def _words(figure: Figure, above: list[Axes], below: list[Axes], rows: list[dict], heading: str) -> None:
     longest = rows[-1]
     figure.text(
-        0.0125, 0.955, f"How far probabilities can be trusted: off by {points(longest['calibration_error'])} on "
+        0.0125, 0.955, f"{heading}: off by {points(longest['calibration_error'])} on "
         f"average within {longest['horizon_h']} h", fontsize=12.5, fontweight="bold", va="center",
     )  # fmt: skip
     above[0].set_ylabel("share that crossed", color=SOFT)

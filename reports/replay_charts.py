@@ -139,8 +139,9 @@ def _draw_policies(figure: Figure, size: Size, summary: Mapping[str, Any], sweep
             continue
         face = look["color"] if settled(figures) >= ENOUGH else "none"
         axes.plot(
-            figures["tickets_per_week"], figures["precision"], linestyle="", markerfacecolor=face, zorder=6, **look
-        )
+            figures["tickets_per_week"], figures["precision"], linestyle="", markerfacecolor=face, zorder=6,
+            clip_on=False, **look,  # all and none right lie on the frame's edge
+        )  # fmt: skip
         shown.append(figures["tickets_per_week"])
     if summary["precision"] is not None:
         ends = summary["precision_interval"]

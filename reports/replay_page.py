@@ -17,6 +17,7 @@ from markupsafe import Markup
 
 from features.units import format_number, format_value
 from reports import sparkline
+from reports.feedback import spoken
 from reports.html import environment
 from reports.replay_charts import IN_WORDS, baseline_in_words, pictures
 from reports.replay_summary import AVERTED, CAME_TRUE, ENOUGH, FALSE_ALARM, OPEN, UNKNOWN, frontier, settled
@@ -58,7 +59,8 @@ def page(
     Args:
         summary: from ``replay_summary.summarise`` over the frames below.
         tickets: ticket_id, entity, metric, service, signal, limit_name, limit, unit, opened_at, probability, eta_p10,
-            eta_p50, eta_p90, closed_at, close_reason, outcome, crossed_at, lead_hours, model, shape, why.
+            eta_p50, eta_p90, closed_at, close_reason, outcome, crossed_at, lead_hours, model, shape, why; useful,
+            useless, note: what readers said of it, null where nobody did.
         nights: as_of, scored, abstained, failed.
         misses: entity, metric, signal, limit_name, crossed_at, reason.
         charts: ticket_id -> its picture, as PNG or as markup from ``sparkline``; those without one show none.
@@ -226,7 +228,12 @@ def _part_name(part: str, value: str | None) -> str:
 def _groups(tickets: pl.DataFrame) -> list[tuple[str, list[dict[str, Any]]]]:
     """Tickets by outcome, each group in order of time, as the template shows them; nothing in them is escaped."""
     told = tickets.with_columns(outcome=pl.col("outcome").fill_null(OPEN)).sort("opened_at", "ticket_id")
-    rows = [row | {"limit_text": format_value(row["limit"], row["unit"])} for row in told.iter_rows(named=True)]
+    rows = [
+        row
+        | {"limit_text": format_value(row["limit"], row["unit"])}
+        | {"heard": spoken(row["useful"], row["useless"], row["note"])}
+        for row in told.iter_rows(named=True)
+    ]
     groups = [(outcome, [row for row in rows if row["outcome"] == outcome]) for outcome in ORDER]
     return [(outcome, some) for outcome, some in groups if some]
 

@@ -49,6 +49,7 @@ DEFINITIONS = {
     "came",
     "reliability": "these questions by tenths of the probability: its mean (p), the share that came true with a Wilson "
     "interval (lo, hi), how many (n); one series is asked about every night, so they are not independent",
+    "notes": "what could not be done: nights without data, a policy that cannot open a ticket, lost series",
     "services": "each service's record against its own bar (publish_when): meets, fails, or cannot say, since too few "
     "tickets have settled or too few nights were played",
     "baselines": "Prometheus' predict_linear over the last 6 h, 24 h and 7 d in the place of the probability, asked "

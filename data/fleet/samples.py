@@ -7,6 +7,7 @@ show how it rejects. Not here: writing to disk (``data.sample_fleet``).
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 from hashlib import blake2b
 from itertools import pairwise
 
@@ -31,14 +32,14 @@ SCHEMA = pa.schema(
 )
 
 
-def tables(fleet: Fleet) -> dict[str, pa.Table]:
+def tables(fleet: Fleet, until: datetime = AS_OF) -> dict[str, pa.Table]:
     """Month ("2026-04") -> its samples, series by series in order of time, the last one with faults at its end.
 
-    Only what was observed before the as-of is in them.
+    Only what was observed before `until`, naive UTC, is in them.
     """
     parts: dict[str, list[pa.Table]] = {}
     months = fleet.clock.ts.astype("datetime64[M]")
-    past = fleet.clock.ts < np.datetime64(AS_OF, "s")
+    past = fleet.clock.ts < np.datetime64(until, "s")
     for month in np.unique(months[past]):
         inside = past & (months == month)
         parts[str(month)] = [

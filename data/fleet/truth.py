@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
 
@@ -81,21 +81,21 @@ def crossings(fleet: Fleet) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=IDENTITY | LIMIT | more).sort(*IDENTITY, "limit_name")
 
 
-def past_crossings(fleet: Fleet) -> pl.DataFrame:
-    """Every crossing in the collected past, sorted.
+def past_crossings(fleet: Fleet, until: datetime = AS_OF) -> pl.DataFrame:
+    """Every crossing in what was collected before `until`, sorted.
 
     Returns:
         as `crossings`, but crosses_at is never null, and `back_at` is the first observed hour within the limit again,
-        null where that had not come by the as-of.
+        null where that had not come by then.
     """
     first = fleet.clock.ts[0].astype("datetime64[us]").item()
-    past = fleet.clock.day < 0
+    past = fleet.clock.ts < np.datetime64(until, "s")
     rows = []
     for series, bound in _bounds(fleet):
         hourly = _hourly_means(np.where(series.observed, series.values, np.nan)[past])
         seen = np.flatnonzero(~np.isnan(hourly))
-        for since, until in runs(bound.reached(hourly[seen]), bound.lasts_h):
-            back_at = first + timedelta(hours=int(seen[until])) if until < len(seen) else None
+        for since, ended in runs(bound.reached(hourly[seen]), bound.lasts_h):
+            back_at = first + timedelta(hours=int(seen[ended])) if ended < len(seen) else None
             crosses_at = first + timedelta(hours=int(seen[since]))
             rows.append(
                 identity(series) | asdict(bound)

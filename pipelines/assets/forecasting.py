@@ -15,6 +15,7 @@ from pipelines.assets import metadata
 from pipelines.assets.features import HISTORY, HOURLY
 from pipelines.assets.ingest import KNOWN_BAD
 from pipelines.site import Night, Site
+from reports import answers_kept
 from reports.reliability import draw
 
 LIMITS = ["forecasting", "limits"]
@@ -109,12 +110,17 @@ def settlements(context: dg.AssetExecutionContext, site: dg.ResourceParam[Site])
         path = night.frames.write("forecasting.settlements", settled)
         night.frames.write("forecasting.crossings", crossed)
         with night.warehouse.reader() as con:
-            lately = night.frames.write("forecasting.settled_lately", settling.settled_lately(con, night, settled))
+            lately = settling.lately(con, night)
+        policy = night.settings.tickets.policy
+        drift = answers_kept.as_frame(answers_kept.drift(lately, policy.horizon_h, policy.open_at))
+        frames = {"drift": [night.frames.write("forecasting.drift", drift)]}
+        frames["band"] = [night.frames.write("forecasting.band", lately.band)]
         with night.warehouse.scratch() as con:
-            results = checks.run(con, checks.SETTLED, SETTLEMENTS, {"settled_lately": [lately]})
+            results = checks.run(con, checks.SETTLED, SETTLEMENTS, frames)
     came = settled.group_by("as_of", "horizon_h", "outcome").len("risks").sort("as_of", "horizon_h", "outcome")
     lineage = {"p": [("forecasting.risks", "p")], "crossed_at": [("features.hourly", "mean")]}
     told = metadata.table(path, lineage) | {"what came": metadata.rows(came, 50)}
+    told |= {"answers lately": metadata.rows(drift), "band lately": metadata.rows(lately.band)}
     return dg.MaterializeResult(metadata=told, check_results=results)
 
 

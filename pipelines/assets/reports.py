@@ -5,7 +5,7 @@ from collections import Counter
 import dagster as dg
 import polars as pl
 
-from pipelines import digests, feedback, incident_report, ticketing
+from pipelines import digests, feedback, incident_report, settling, ticketing
 from pipelines.assets import metadata
 from pipelines.assets.features import HOURLY, INCIDENT_DURATIONS
 from pipelines.assets.forecasting import LIMITS, RISKS, SETTLEMENTS
@@ -18,6 +18,7 @@ from pipelines.publishing.results import NIGHTLY_TABLES, SETTLED_TABLES, StagedR
 from pipelines.publishing.runs import newest_night
 from pipelines.site import Night, Site
 from pipelines.trackers.publish import publish
+from reports.feedback import beside_outcomes
 from reports.incident_page import charts, summary_markdown
 
 INCIDENT_TRENDS = ["reports", "incident_trends"]
@@ -122,7 +123,10 @@ def digest(context: dg.AssetExecutionContext, site: dg.ResourceParam[Site]) -> d
         with night.warehouse.reader() as con:
             page = digests.page(con, night)
         path = digests.write(page, night)
-    return dg.MaterializeResult(metadata={"page": dg.MetadataValue.path(path)})
+    told: dict[str, dg.MetadataValue] = {"page": dg.MetadataValue.path(path)}
+    if page.kept:
+        told["what past nights answered, and what came"] = metadata.chart(page.kept, "kept")
+    return dg.MaterializeResult(metadata=told)
 
 
 @dg.asset(
@@ -178,9 +182,10 @@ def _ledger(night: Night) -> dict[str, int]:
 
 
 def _feedback(night: Night) -> dict[str, int]:
-    """What people have said of tickets."""
-    useful = night.frames.read(feedback.TABLE)["useful"]
-    return {"useful": int(useful.sum()), "not_useful": int((~useful).sum())}
+    """What people have said of tickets, beside what became of them."""
+    with night.warehouse.reader() as con:
+        heard, outcomes = feedback.known(con, night), settling.outcomes_known(con, night)
+    return beside_outcomes(heard, outcomes)
 
 
 def _services(night: Night) -> dict[str, int]:

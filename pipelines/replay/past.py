@@ -25,8 +25,8 @@ from pipelines.publishing.results import replace_by_key
 from pipelines.publishing.sql import columns
 from pipelines.settings import Settings
 from pipelines.site import Night, Site
-from pipelines.sources.rejects import UNREAD
 from pipelines.sources.errors import InputError
+from pipelines.sources.rejects import UNREAD
 from pipelines.warehouse import Warehouse, quoted
 
 COMPANION = timedelta(hours=24)
@@ -105,7 +105,6 @@ def gather(settings: Settings, last: date, folder: Path, *, until: datetime) -> 
     Raises:
         InputError: a source's files are missing or unusable.
     """
-    Site(settings).make_sample()
     site = Site(settings.model_copy(update={"storage": settings.storage.model_copy(update={"root": str(folder)})}))
     night = Night(site, last, "replay", until)
     site.warehouse.migrate()

@@ -24,10 +24,10 @@ from rich.console import Console
 from features.grid import Grid, to_grid
 from features.known_bad import held_nights, hide
 from forecasting.learnt.lessons import LASTS_H
-from forecasting.mapper import ProcessPool
+from forecasting.mapper import Mapper, ProcessPool
 from forecasting.settlement import held
 from forecasting.tables import HORIZONS
-from pipelines import piloting, priors
+from pipelines import feedback, piloting, priors
 from pipelines.errors import RunFailedError
 from pipelines.maintenance.options import CalendarFile
 from pipelines.progress import Advance, Bars
@@ -38,19 +38,22 @@ from pipelines.replay.policy import Said, answers, events, rule_policy, tally, t
 from pipelines.replay.rules import RULES
 from pipelines.settings import Settings, cut
 from pipelines.settling import crossings_seen, settle_seen
-from pipelines.site import versions
+from pipelines.site import Site, versions
 from pipelines.sources import inspect
 from pipelines.sources.errors import InputError
 from reports.digest_modes import NOBODYS
+from reports.feedback import opinions
 from reports.pilot import CANNOT_SAY, FAILS, MEETS, PILOT, Record, proofs
 from reports.replay_page import page
 from reports.replay_summary import summarise
+from reports.text import one_line
 from reports.ticket_misses import misses
 from reports.ticket_outcomes import HISTORY_H, outcomes, promises
 from reports.ticket_policy import TicketPolicy
 
 WORK = "work"
 A_NIGHT = timedelta(days=1)
+MOST_NAMED = 3  # series in a note
 SETTLES = timedelta(hours=HORIZONS[-1] + LASTS_H)
 NO_PART_IN_ANSWERS = {
     "tickets": True,
@@ -70,7 +73,7 @@ class Replayed:
 
 
 @dataclass(frozen=True)
-class _Truth:
+class Truth:
     """What really came, on the hours up to the end of the last promise.
 
     measured: every hour; observed: without known-bad hours; held: these with rare readings carried forward.
@@ -94,24 +97,28 @@ def run(settings: Settings, first: date, last: date, out: Path, *, sweep: bool =
     if last < first:
         raise InputError(f"--from {first} lies after --to {last}; swap them")
     work = out / WORK
-    with Bars(console) as bars:
+    with Bars(console) as bars, ProcessPool(settings.forecasting.workers).standing() as pool:
         with bars.stage("read the past"):
             past = _past(settings, last, work)
         wanted, notes = _range(settings, past, first, last)
         notes += past.unread
-        _play(settings, past, wanted, work, bars)
-        nights = [Said(cut(night, settings.zone), work / "nights" / night.isoformat()) for night in wanted]
-        with bars.stage("settle", 2 + len(RULES)) as advance:
-            found = _Findings.of(settings, past, nights)
-            advance(1)
-            summary, records = _write(found, out, sweep=sweep, advance=advance)
+        folder = work / "nights"
+        _play(settings, past, wanted, folder, bars=bars, pool=pool)
+        nights = [Said(cut(night, settings.zone), folder / night.isoformat()) for night in wanted]
+        with bars.stage("settle"):
+            found = Findings.of(settings, past, nights)
+        notes += found.notes()
+        tried = _sweep(found, bars, pool) if sweep else None
+        with bars.stage("write", 2 + len(RULES)) as advance:
+            summary, records = _write(found, out, notes, tried, advance)
     if piloting.in_pilot(settings):
         piloting.record_replay(settings, records, nights[0].as_of, nights[-1].as_of, len(nights))
-    return Replayed(summary, notes + found.notes())
+    return Replayed(summary, notes)
 
 
 def _past(settings: Settings, last: date, work: Path) -> Past:
     """The hours up to the end of the last promise, read anew for another end; for other inputs all is made anew."""
+    Site(settings).make_sample()
     inputs, reach = _inputs(settings), last.isoformat()
     if not _noted(work / "inputs", inputs):
         shutil.rmtree(work, ignore_errors=True)
@@ -170,30 +177,28 @@ def _range(settings: Settings, past: Past, first: date, last: date) -> tuple[lis
     return with_data, notes
 
 
-def _play(settings: Settings, past: Past, wanted: Sequence[date], work: Path, bars: Bars) -> None:
-    folder = work / "nights"
+def _play(settings: Settings, past: Past, wanted: Sequence[date], folder: Path, *, bars: Bars, pool: Mapper) -> None:
     folder.mkdir(exist_ok=True)
     missing = [night for night in wanted if not (folder / night.isoformat()).is_dir()]
     if not missing:
         return
     prior = priors.load(settings.forecasting.prior, settings.folder)
-    with ProcessPool(settings.forecasting.workers).standing() as pool:
-        with bars.stage("learn from the settled past"):
-            known = list(played.lessons(settings, past, missing, pool))
-        with bars.stage("play nights", len(missing)) as advance:
-            tasks = (
-                played.Task(settings, past.folder, night, prior, lessons, folder / night.isoformat())
-                for night, lessons in known
-            )
-            for _ in pool.map(played.play, tasks):
-                advance(1)
+    with bars.stage("learn from the settled past"):
+        known = list(played.lessons(settings, past, missing, pool))
+    with bars.stage("play nights", len(missing)) as advance:
+        tasks = (
+            played.Task(settings, past.folder, night, prior, lessons, folder / night.isoformat())
+            for night, lessons in known
+        )
+        for _ in pool.map(played.play, tasks):
+            advance(1)
 
 
 # ----------------------------------------------------------------------------------------------------- what came of it
 
 
 @dataclass(frozen=True)
-class _Under:
+class Under:
     """Under one policy: tickets with their outcomes, crossings that none foresaw, and the tickets' events."""
 
     tickets: pl.DataFrame
@@ -202,17 +207,18 @@ class _Under:
 
 
 @dataclass(frozen=True)
-class _Findings:
+class Findings:
     """All that is said of a range of nights, under any policy."""
 
     settings: Settings
     past: Past
     nights: list[Said]
-    truth: _Truth
+    truth: Truth
     questions: pl.DataFrame  # every risk of every night
+    feedback: pl.DataFrame  # what the site's ledger has heard of tickets; the same ticket has the same id here
 
     @staticmethod
-    def of(settings: Settings, past: Past, nights: list[Said]) -> _Findings:
+    def of(settings: Settings, past: Past, nights: list[Said]) -> Findings:
         limits = pl.concat([said.frame("limits") for said in nights])
         limits = limits.unique(["series_id", "limit_name", "valid_from", "value"], keep="first", maintain_order=True)
         limits = limits.sort("series_id", "limit_name", "valid_from", maintain_order=True)
@@ -222,8 +228,9 @@ class _Findings:
         grid = to_grid(past.hours(ids, until - timedelta(hours=hours), until), until, hours)
         seen = hide(grid, past.masks)
         plain, hidden = crossings_seen(seen, grid, limits, settings.tickets.policy.quiet_days)
-        truth = _Truth(grid, seen, held(seen), limits, plain, hidden)
-        return _Findings(settings, past, nights, truth, pl.concat([said.frame("risks") for said in nights]))
+        truth = Truth(grid, seen, held(seen), limits, plain, hidden)
+        questions = pl.concat([said.frame("risks") for said in nights])
+        return Findings(settings, past, nights, truth, questions, feedback.of_site(settings))
 
     @property
     def policy(self) -> TicketPolicy:
@@ -232,7 +239,7 @@ class _Findings:
     def settled(self) -> pl.DataFrame:
         return settle_seen(self.questions, self.truth.observed, self.truth.measured, self.truth.limits)
 
-    def under(self, policy: TicketPolicy, rule: str | None = None) -> _Under:
+    def under(self, policy: TicketPolicy, rule: str | None = None) -> Under:
         """What a policy would have made of the nights, or of what a rule says in their place."""
         asked = rule_policy(policy) if rule else policy
         told = events(self.nights, self.past.series, asked, rule, self.past.held)
@@ -241,44 +248,81 @@ class _Findings:
         kept_up = last + timedelta(hours=asked.horizon_h)
         promised = promises(told).with_columns(pl.col("closed_at").fill_null(kept_up))
         truth = self.truth
-        judged = outcomes(promised, truth.crossings, truth.held, truth.limits, hidden=truth.hidden)
+        worked = self.feedback.filter(pl.col("worked_at").is_not_null())
+        judged = outcomes(promised, truth.crossings, truth.held, truth.limits, worked, hidden=truth.hidden)
         # Later crossings might have had tickets on nights that were not played.
         due = truth.crossings.filter(pl.col("confirmed_at") >= first, pl.col("crossed_at") < last + A_NIGHT)
         in_window = held_nights(self.past.series, self.past.windows, [said.as_of for said in self.nights])
         missed = misses(due, promised, self._answers(asked, rule), self.past.series, asked, held=in_window)
-        return _Under(tickets(told).join(judged, on="ticket_id", how="left", maintain_order="left"), missed, told)
+        return Under(tickets(told).join(judged, on="ticket_id", how="left", maintain_order="left"), missed, told)
 
     def _answers(self, policy: TicketPolicy, rule: str | None) -> pl.DataFrame:
         return self.questions if rule is None else pl.concat(answers(self.nights, policy, rule))
 
     def notes(self) -> list[str]:
-        """What a reader should know: a policy that cannot fire, series that went silent."""
-        found = []
-        horizon = self.questions.filter(pl.col("horizon_h") == self.policy.horizon_h, pl.col("state") == "scored")
-        highest = max(horizon["p"].to_list(), default=1.0)
-        if highest < self.policy.open_at:
-            found.append(
-                f"tickets.policy.open_at is {self.policy.open_at:g}, but no night said more than {highest:.2f}: it can"
+        """What a reader should know, a line each: nothing to ask, a policy that cannot fire, lost series."""
+        told = (self._scored_nothing(), self._never_fires(), self._lost(), self._windows())
+        return [note for note in told if note]
+
+    def _scored_nothing(self) -> str | None:
+        asked = self.questions.filter(pl.col("horizon_h") == self.policy.horizon_h)
+        if (asked["state"] == "scored").any():
+            return None
+        why = asked["reason"].drop_nulls().value_counts(sort=True)["reason"].head(1).to_list()
+        usual = f"; mostly: {why[0]}" if why else "; no series has a signal and a limit that hold for it"
+        return f"no night could ask about any series{usual}; correct signals, or take a later range"
+
+    def _never_fires(self) -> str | None:
+        """A policy under which no ticket can open on these nights."""
+        policy, nights = self.policy, len(self.nights)
+        if policy.hold_nights > nights:
+            return (
+                f"tickets.policy.hold_nights is {policy.hold_nights}, but {nights} nights were played: no ticket can"
+                " open; lower it, or play more nights"
+            )
+        scored = self.questions.filter(pl.col("horizon_h") == policy.horizon_h, pl.col("state") == "scored")
+        highest = max(scored["p"].to_list(), default=1.0)
+        if highest < policy.open_at:
+            return (
+                f"tickets.policy.open_at is {policy.open_at:g}, but no night said more than {highest:.2f}: it can"
                 " open nothing here; lower it, or try --sweep"
             )
-        half = self.nights[len(self.nights) // 2].as_of
-        by_series = horizon.group_by("series_id").agg(
-            pl.col("as_of").min().alias("first"), pl.col("as_of").max().alias("last")
+        return None
+
+    def _lost(self) -> str | None:
+        """Series that were measured once, and not on the last nights, as long as an open ticket would wait for them."""
+        quiet_since = self.nights[-1].as_of - self.policy.silent_nights * A_NIGHT
+        seen = self.questions.filter(
+            pl.col("horizon_h") == self.policy.horizon_h, pl.col("state").is_in(("scored", "crossed"))
         )
-        lost = by_series.filter(pl.col("first") < half, pl.col("last") <= half)
-        if len(lost):
-            found.append(f"{len(lost)} series were measured in the first half of the range and not in the second")
-        if windows := len(self.past.windows):
-            found.append(f"{windows} known-bad windows were applied to every night, whenever they were made known")
-        return found
+        last = seen.group_by("series_id").agg(pl.col("as_of").max()).filter(pl.col("as_of") <= quiet_since)
+        lost = last.join(self.past.series, on="series_id").sort("as_of", "entity", "metric")
+        if lost.is_empty():
+            return None
+        some = [one_line(f"{entity} {metric}", 80) for entity, metric in lost.select("entity", "metric").iter_rows()]
+        more = f" and {len(some) - MOST_NAMED} more" if len(some) > MOST_NAMED else ""
+        return (
+            f"{len(some)} series {'was' if len(some) == 1 else 'were'} not measured any more after the night of"
+            f" {lost['as_of'][0]:%Y-%m-%d} or later: "
+            f"{', '.join(some[:MOST_NAMED])}{more}; what came of them after that is unknown"
+        )
+
+    def _windows(self) -> str | None:
+        windows = len(self.past.windows)
+        return (
+            f"{windows} known-bad windows were applied to every night, whenever they were made known"
+            if windows
+            else None
+        )
 
 
 def _write(
-    found: _Findings, out: Path, *, sweep: bool, advance: Advance
+    found: Findings, out: Path, notes: Sequence[str], tried: pl.DataFrame | None, advance: Advance
 ) -> tuple[dict[str, Any], dict[str | None, Record]]:
     """Write everything; give back the summary, and each service's record."""
     policy = found.policy
     ours = found.under(policy)
+    opened = ours.tickets.join(opinions(found.feedback), on="ticket_id", how="left", maintain_order="left")
     advance(1)
     baselines: dict[str, tuple[pl.DataFrame, pl.DataFrame]] = {}
     for rule in RULES:
@@ -290,12 +334,10 @@ def _write(
     summary = summarise(ours.tickets, nights, ours.missed, found.settled(), baselines, series=series, policy=policy)
     records = piloting.records(ours.tickets, len(nights))
     summary["services"] = proofs(found.settings.terms, records, len(nights))
-    tried = _sweep(found, len(nights)) if sweep else None
-    charts = draw_all(ours.tickets, found.nights, found.past)
-    html = page(summary, ours.tickets, nights, ours.missed, charts, zone=found.settings.zone, sweep=tried)
-    frames = {"tickets": ours.tickets, "nights": nights, "missed": ours.missed} | (
-        {} if tried is None else {"sweep": tried}
-    )
+    summary["notes"] = list(notes)
+    charts = draw_all(opened, found.nights, found.past)
+    html = page(summary, opened, nights, ours.missed, charts, zone=found.settings.zone, sweep=tried)
+    frames = {"tickets": opened, "nights": nights, "missed": ours.missed} | ({} if tried is None else {"sweep": tried})
     for name, frame in frames.items():
         frame.write_parquet(out / f"{name}.parquet")
     (out / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
@@ -303,10 +345,32 @@ def _write(
     return summary, records
 
 
-def _sweep(found: _Findings, nights: int) -> pl.DataFrame:
+@dataclass(frozen=True)
+class _Tries:
+    """Policies to try on the same nights, in one process."""
+
+    found: Findings
+    policies: Sequence[TicketPolicy]
+
+
+def _sweep(found: Findings, bars: Bars, pool: Mapper) -> pl.DataFrame:
     """Every policy of `SWEEP`, all else as in the settings: how many tickets, how right, how much of what came."""
+    policies = list(_policies(found.policy))
+    together = len(SWEEP["open_at"])
+    rows: list[dict[str, Any]] = []
+    with bars.stage("try policies", len(policies)) as advance:
+        tries = (_Tries(found, policies[at : at + together]) for at in range(0, len(policies), together))
+        for some in pool.map(_try, tries):
+            rows += some
+            advance(len(some))
+    return pl.DataFrame(rows, schema_overrides={"precision": pl.Float64, "recall": pl.Float64})
+
+
+def _try(tries: _Tries) -> list[dict[str, Any]]:
+    """What came of some policies, in order."""
+    found, nights = tries.found, len(tries.found.nights)
     rows = []
-    for policy in _policies(found.policy):
+    for policy in tries.policies:
         under = found.under(policy)
         outcome = under.tickets["outcome"]
         true, averted, wrong = (int((outcome == name).sum()) for name in ("came_true", "averted", "false_alarm"))
@@ -322,7 +386,7 @@ def _sweep(found: _Findings, nights: int) -> pl.DataFrame:
                 "chosen": policy == found.policy,
             }
         )
-    return pl.DataFrame(rows, schema_overrides={"precision": pl.Float64, "recall": pl.Float64})
+    return rows
 
 
 def _policies(chosen: TicketPolicy) -> Iterator[TicketPolicy]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
@@ -27,8 +28,12 @@ def ledger(tmp_path_factory) -> Fleet:
     limit = 84 + 0.1 * (CROSSED - AS_OF) / timedelta(hours=1)
     fleet.config.write_text(fleet.config.read_text().replace("value: 90", f"value: {limit:g}"))
     jump(fleet.folder / "metrics" / "jump.csv", fleet.folder / "metrics" / "calm-0.csv")
-    for night in NIGHTS:
+    for night in NIGHTS[:-1]:
         run(fleet, night)
+    ((ticket_id,),) = rows(fleet, "SELECT DISTINCT ticket_id FROM reports.ticket_events")
+    answer = f'ticket_id,useful,by,note\n{ticket_id},yes,lea,"\'=SUM(A1) <i>saved</i> the weekend"\n'
+    (fleet.run / "feedback.csv").write_text(answer)
+    run(fleet, NIGHTS[-1])
     return fleet
 
 
@@ -89,9 +94,19 @@ def test_the_page_says_what_came_of_it(ledger: Fleet):
     assert "Settled tonight" in (ledger.run / "reports" / NIGHTS[-2].isoformat() / "digest.html").read_text()
 
 
-def test_the_night_counts_what_it_settled(ledger: Fleet):
-    ((counts,),) = rows(ledger, "SELECT counts->'ledger' FROM main.runs ORDER BY as_of DESC LIMIT 1")
-    assert '"missed":1' in counts.replace(" ", "")
+def test_what_a_reader_said_stands_beside_what_became_of_the_ticket(ledger: Fleet):
+    page = (ledger.run / "reports" / NIGHTS[-1].isoformat() / "digest.html").read_text()
+    said = page[page.index("What readers say") :]
+    assert said.index("came true") < said.index("Useful? 1 yes: “=SUM(A1) &lt;i&gt;saved&lt;/i&gt; the weekend”")
+    assert "Readers spoke of all of them, and found 1 useful." in page
+    assert (ledger.run / "reports" / NIGHTS[-1].isoformat() / "kept.png").exists()
+    assert "What past nights answered, and what came" in page
+
+
+def test_the_night_counts_what_it_settled_and_what_was_said_of_it(ledger: Fleet):
+    ((counts,),) = rows(ledger, "SELECT counts FROM main.runs ORDER BY as_of DESC LIMIT 1")
+    told = json.loads(counts)
+    assert told["ledger"]["missed"] == 1 and told["feedback"] == {"useful_and_came_true": 1}
 
 
 def test_a_night_that_is_run_again_settles_the_same(ledger: Fleet):

@@ -6,7 +6,11 @@ from datetime import date, timedelta
 import duckdb
 import polars as pl
 import pytest
+from rich.console import Console
 from small_fleet import Fleet
+
+from pipelines.replay import run as replaying
+from pipelines.settings import SAMPLE, load
 
 NIGHTS = [date(2026, 2, 26) + timedelta(days=day) for day in range(5)]
 FIRST, LAST = NIGHTS[0].isoformat(), NIGHTS[-1].isoformat()
@@ -96,3 +100,26 @@ def test_nights_without_data_are_left_out_and_a_policy_that_cannot_fire_is_said(
     assert done.code == 0, done.err
     assert "nights of the range have no data and were left out" in done.words
     assert "open_at is 1, but no night said more than" in done.words
+
+
+def test_a_policy_that_waits_longer_than_the_range_and_series_that_were_lost_are_said_and_the_rest_is_done(fleet):
+    fleet.config.write_text(fleet.config.read_text().replace("{mode: live}", "{policy: {hold_nights: 9}}"))
+    lost = fleet.folder / "metrics" / "calm-3.csv"
+    hours = pl.read_csv(lost)
+    hours.filter(pl.col("ts") < "2026-02-26").write_csv(lost)
+    done = replay(fleet)
+    assert done.code == 0, done.err
+    never = "hold_nights is 9, but 5 nights were played: no ticket can open; lower it, or play more nights"
+    gone = "1 series was not measured any more after the night of 2026-02-26 or later: calm-3 mem; what came of them"
+    assert never in done.words and gone in done.words
+    summary = json.loads((fleet.folder / "out" / "summary.json").read_text())
+    assert [part in note for part, note in zip((never, gone), summary["notes"], strict=True)] == [True, True]
+    assert summary["tickets"] == 0 and summary["nights"] == len(NIGHTS)
+    assert never in (fleet.folder / "out" / "replay.html").read_text()
+
+
+def test_on_a_fresh_machine_the_sample_is_made_first(tmp_path, monkeypatch):
+    monkeypatch.setenv("FOREWARN_HOME", str(tmp_path / "home"))
+    night = date(2026, 4, 5)
+    found = replaying.run(replaying.quicker(load(SAMPLE)), night, night, tmp_path / "out", console=Console(quiet=True))
+    assert found.summary["nights"] == 1 and found.summary["series"] > 100

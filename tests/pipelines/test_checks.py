@@ -11,7 +11,10 @@ import pytest
 
 from forecasting.tables import CALIBRATION, MODELS
 from pipelines import checks
+from pipelines.nightly import warnings_of
 from pipelines.warehouse import Warehouse
+from reports.answers_kept import BAND as HELD
+from reports.answers_kept import DRIFT
 
 AS_OF = datetime(2026, 3, 1)
 
@@ -77,9 +80,10 @@ def bands(*rows: tuple[str, int, float | None], horizon_h: int = 168) -> pl.Data
         (bands(), True),
     ],
 )
-def test_bands_that_hold_too_little_or_too_much_warn(check, frame: pl.DataFrame, passes: bool):
+def test_bands_that_hold_too_little_or_too_much_fail_and_stop_nothing(check, frame: pl.DataFrame, passes: bool):
     result = check(checks.MODELS, "models", frame)
-    assert (result.passed, result.severity) == (passes, dg.AssetCheckSeverity.WARN)
+    assert (result.passed, result.severity) == (passes, dg.AssetCheckSeverity.ERROR)
+    assert [spec.blocking for spec in checks.specs(checks.MODELS, ["forecasting", "models"])] == [False]
 
 
 def test_what_makes_tables_unsound_is_no_mere_warning(check):
@@ -87,26 +91,48 @@ def test_what_makes_tables_unsound_is_no_mere_warning(check):
     assert (result.passed, result.severity) == (False, dg.AssetCheckSeverity.ERROR)
 
 
-def settled(p: float, true: int, false: int) -> pl.DataFrame:
-    n = true + false
-    schema = {"horizon_h": pl.Int32, "p": pl.Float64, "came": pl.Int8}
-    return pl.DataFrame({"horizon_h": [168] * n, "p": [p] * n, "came": [1] * true + [0] * false}, schema=schema)
+KEPT, BAND = checks.SETTLED
+SURE = (168, 400, 0.04, 40, 20)  # horizon, answers, their error, sure ones, limits
+
+
+@pytest.mark.parametrize("warns", [True, False])
+def test_promises_that_were_not_kept_lately_warn(check, warns: bool):
+    frame = pl.DataFrame([(*SURE, 0.8, 0.4, 0.2, 0.6, warns)], schema=DRIFT, orient="row")
+    result = check((KEPT,), "drift", frame)
+    assert (result.passed, result.severity) == (not warns, dg.AssetCheckSeverity.WARN)
+    if warns:
+        (first,) = result.metadata["first"].data
+        assert first["promised"] == "0.8" and (first["lo"], first["hi"]) == ("0.2", "0.6")
+    assert check((KEPT,), "drift", frame.clear()).passed
 
 
 @pytest.mark.parametrize(
-    ("frame", "passes"),
+    ("row", "passes"),
     [
-        (settled(0.85, 160, 40), True),
-        (settled(0.85, 140, 60), False),
-        (settled(0.85, 0, 199), True),  # too few to say
-        (pl.concat([settled(0.05, 0, 190), settled(0.95, 0, 10)]), True),  # few of many
-        (pl.concat([settled(0.05, 0, 100), settled(1.0, 70, 30)]), False),
-        (settled(0.5, 0, 0), True),
+        ((30, 10, 1000, 800), True),
+        ((30, 10, 1000, 699), False),
+        ((30, 10, 1000, 901), False),
+        ((29, 10, 1000, 100), True),  # too few to say
+        ((0, 0, 0, 0), True),
     ],
 )
-def test_promises_that_were_not_kept_lately_warn(check, frame: pl.DataFrame, passes: bool):
-    result = check(checks.SETTLED, "settled_lately", frame)
-    assert (result.passed, result.severity) == (passes, dg.AssetCheckSeverity.WARN)
-    if not passes:
-        (first,) = result.metadata["first"].data
-        assert first == {"horizon_h": "168", "answers": "200", "calibration_error": first["calibration_error"]}
+def test_bands_of_past_nights_that_held_too_little_or_too_much_fail(check, row: tuple[int, ...], passes: bool):
+    result = check((BAND,), "band", pl.DataFrame([row], schema=HELD, orient="row"))
+    assert (result.passed, result.severity) == (passes, dg.AssetCheckSeverity.ERROR)
+
+
+def test_a_band_that_failed_stands_as_failed_and_the_run_goes_on(check):
+    failed = check(checks.MODELS, "models", bands(("ensemble", 30, 0.5)))
+
+    @dg.asset(key=["forecasting", "models"], check_specs=checks.specs(checks.MODELS, ["forecasting", "models"]))
+    def models():
+        yield dg.MaterializeResult(check_results=[failed])
+
+    @dg.asset(deps=[models])
+    def later() -> None: ...
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        run = dg.materialize([models, later], instance=instance)
+    assert run.success and run.asset_materializations_for_node("later")
+    ((name, why),) = warnings_of(run)
+    assert name == "failed: band_holds" and "Not so tonight: coverage_80 0.5, series 30" in why

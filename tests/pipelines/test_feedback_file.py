@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
+import duckdb
 import polars as pl
 import pytest
 from typer.testing import CliRunner
@@ -136,6 +137,17 @@ def test_what_was_heard_before_is_known_as_of_the_night_though_its_line_is_gone(
         (OLD, "kim", False), (OLD, "lea", True), (TONIGHT, "kim", True), (TONIGHT, "sam", False),
     ]  # fmt: skip
     assert worked.rows() == [(OLD, datetime(2026, 3, 7, 23))]
+
+
+def test_a_replay_hears_what_the_readers_snapshot_keeps(night: Night):
+    assert feedback.of_site(night.settings).is_empty()  # no night has run yet
+    with night.warehouse.writer() as con:
+        con.execute("INSERT INTO reports.feedback VALUES (?, 'lea', true, ?, 'kept', ?)", [OLD, AS_OF, AS_OF])
+    night.warehouse.snapshot()
+    assert feedback.of_site(night.settings).rows() == [(OLD, "lea", True, AS_OF, "kept", AS_OF)]
+    with duckdb.connect(night.warehouse.snapshot_path) as con:
+        con.execute("DROP TABLE reports.feedback")  # as one of an older Forewarn
+    assert feedback.of_site(night.settings).is_empty()
 
 
 # ------------------------------------------------------------------------------------------------------------- command

@@ -19,12 +19,15 @@ COUNTS = {"ingested": {"samples_new": 5}, "rejected": {}, "series": {}, "risks":
           "tickets": {}, "ledger": {"missed": 1}, "feedback": {}, "services": {"in_shadow": 2},
           "incidents": {}, "known_bad": {"counts": {"windows": 2}, "faults": {"calendar a.ics": "a.ics: no calendar"}},
           }  # fmt: skip
-SPECS = [dg.AssetCheckSpec(name, asset="table", description=f"{name} asks this.") for name in ("calm", "odd", "bad")]
+SPECS = [
+    dg.AssetCheckSpec(name, asset="table", description=f"{name} asks this.", blocking=name == "bad")
+    for name in ("calm", "odd", "red", "bad")
+]
 
 
 @pytest.fixture(scope="module")
 def result() -> dg.ExecuteInProcessResult:
-    """A run with a check that passes, one that warns and one that is an error."""
+    """A run with a check that passes, one that warns, one that fails and stops nothing, and one that stops the run."""
 
     @dg.asset(name="table", check_specs=SPECS)
     def asset() -> Iterator[dg.MaterializeResult]:
@@ -35,17 +38,21 @@ def result() -> dg.ExecuteInProcessResult:
             dg.AssetCheckResult(
                 check_name="odd", passed=False, severity=warns, metadata=rows, description="odd asks this."
             ),
+            dg.AssetCheckResult(
+                check_name="red", passed=False, severity=errs, metadata=rows, description="red asks this."
+            ),
             dg.AssetCheckResult(check_name="bad", passed=False, severity=errs, description="bad asks this."),
         ]
         yield dg.MaterializeResult(check_results=checked)
 
     with dg.DagsterInstance.ephemeral() as instance:
-        return dg.materialize([asset], instance=instance)
+        return dg.materialize([asset], instance=instance, raise_on_error=False)
 
 
 def test_a_warning_says_what_was_asked_and_what_was_found(result: dg.ExecuteInProcessResult):
     assert warnings_of(result) == [
-        ("odd", "odd asks this. Not so tonight: horizon_h 168, calibration_error 0.2"),
+        ("warning: odd", "odd asks this. Not so tonight: horizon_h 168, calibration_error 0.2"),
+        ("failed: red", "red asks this. Not so tonight: horizon_h 168, calibration_error 0.2"),
     ]
 
 
@@ -56,7 +63,7 @@ def test_warnings_stand_in_the_table_that_ends_the_night(tmp_path: Path):
     for name in ("digest.html", "reliability.png"):
         (tmp_path / "reports" / "2026-03-01" / name).touch()
     out = io.StringIO()
-    warned = [("calibrated", "P lay within 0.10. Not so tonight: calibration_error 0.2")]
+    warned = [("warning: calibrated", "P lay within 0.10. Not so tonight: calibration_error 0.2")]
     show(
         Console(file=out, width=200),
         settings,

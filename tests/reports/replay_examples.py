@@ -13,7 +13,8 @@ TICKETS = {
     "signal": pl.String, "direction": pl.String, "limit_name": pl.String, "limit": pl.Float64, "unit": pl.String,
     "opened_at": TIME, "probability": pl.Float64, "eta_p10": TIME, "eta_p50": TIME, "eta_p90": TIME, "closed_at": TIME,
     "close_reason": pl.String, "outcome": pl.String, "crossed_at": TIME, "lead_hours": pl.Float64, "model": pl.String,
-    "shape": pl.String, "series_id": pl.UInt64, "why": pl.String,
+    "shape": pl.String, "series_id": pl.UInt64, "why": pl.String, "useful": pl.Int64,
+    "useless": pl.Int64, "note": pl.String,
 }  # fmt: skip
 NIGHTS = {"as_of": TIME} | dict.fromkeys(("scored", "abstained", "open", "opened", "resolved", "failed"), pl.Int64)
 MISSES = {
@@ -41,6 +42,7 @@ def ticket(number: int, outcome: str | None, lead: float | None = None, night: i
         "eta_p90": opened + timedelta(hours=120), "closed_at": crossed,
         "close_reason": None if crossed is None else "crossing came", "outcome": outcome, "crossed_at": crossed,
         "lead_hours": lead, "model": "learnt", "shape": "trend", "series_id": number, "why": None,
+        "useful": None, "useless": None, "note": None,
     } | more  # fmt: skip
 
 

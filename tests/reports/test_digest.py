@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import polars as pl
 import pytest
+from answer_examples import lately
 from calibration_examples import usual
 from ticket_examples import fleet, frame, live, night, profiles, risk
 
@@ -15,6 +16,7 @@ from features.signals import ConstantLimit, Signal
 from forecasting.tables import CALIBRATION, MODELS, TOURNAMENT
 from reports.digest import NightDigest, lead, render, shown
 from reports.digest_rows import Night, choose
+from reports.feedback import FEEDBACK
 from reports.pilot import MODES
 from reports.reliability import draw
 from reports.services import Service
@@ -68,6 +70,8 @@ def digest(tonight: list[dict], before: list[dict], series: pl.DataFrame, **more
         "outcomes": pl.DataFrame(schema=OUTCOMES | SETTLED),
         "misses": pl.DataFrame(schema=MISSES | SETTLED),
         "modes": pl.DataFrame(schema=MODES),
+        "feedback": pl.DataFrame(schema=FEEDBACK),
+        "lately": lately([]),
     }
     return NightDigest(**(usual | more))
 
@@ -100,6 +104,35 @@ def words(html: str) -> str:
 )
 def test_the_night_in_a_sentence(counts, sentence):
     assert lead(COUNTS | counts) == sentence
+
+
+def test_what_readers_say_stands_on_the_tickets_row_and_harms_nothing():
+    series = fleet(s1="db-01")
+    before, tonight = [risk(1, 0.9)], [risk(1, 0.9, n=1)]
+    (ticket_id,) = set(live([before, tonight], series, POLICY)["ticket_id"])
+    note = "=cmd|'/C calc'!A0 <script>alert(1)</script>\u202e\x1b[31m\r\n# {{ 7 * 7 }}"
+    said = [(ticket_id, "kim", False, None, note, night(1)), (ticket_id, "<b>lea</b>", True, None, None, night(1))]
+    feedback = pl.DataFrame(said, schema=FEEDBACK, orient="row")
+    html = render(digest(tonight, before, series, feedback=feedback))
+    shown = "Useful? 1 yes, 1 no: “=cmd|'/C calc'!A0 <script>alert(1)</script> [31m # {{ 7 * 7 }}”"
+    assert words(html).count(shown) == 2  # on the ticket's row, and among what readers say
+    assert "<script" not in html and "<b>lea" not in html and "\x1b" not in html and "\u202e" not in html
+
+
+def test_who_reads_only_the_page_is_told_when_the_last_weeks_were_worse_than_promised():
+    series = fleet(s1="db-01")
+    drifted = lately([(0.02, 900, 12), (0.85, 120, 48)], limits=24, band=(40, 12, 6000, 3000))
+    picture = draw(usual())
+    html = render(digest([risk(1, 0.1)], [], series, lately=drifted, kept=picture))
+    text = words(html)
+    warning = "Worse than promised: Of 120 answers of 70 % or more within 168 h"
+    assert warning in text and text.index(warning) < text.index("Most likely to break")
+    assert "40 % came true (95 % interval 23 % to 60 %, each limit counted once), where 85 % was promised" in text
+    assert "80 % band held 50 % of the" in text and 'href="#promises"' in html
+    assert html.count("data:image/png") == 1
+    calm = lately([(0.02, 900, 12), (0.85, 120, 100)], limits=24)
+    text = words(render(digest([risk(1, 0.1)], [], series, lately=calm)))
+    assert "Worse than promised" not in text and "83 % came true" in text
 
 
 def test_a_night_with_everything():

@@ -5,7 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reports.digest_promises import promises
+from reports.digest_promises import Promises
+from reports.digest_promises import promises as told
+from reports.feedback import FEEDBACK, Usefulness
 from reports.ticket_events import EVENTS
 from reports.ticket_misses import MISSES
 from reports.ticket_outcomes import OUTCOMES
@@ -13,6 +15,19 @@ from reports.ticket_outcomes import OUTCOMES
 NIGHT = datetime(2026, 6, 1)
 SETTLED = {"settled_as_of": pl.Datetime("us")}
 NO_MISSES = pl.DataFrame(schema=MISSES | SETTLED)
+SILENCE = pl.DataFrame(schema=FEEDBACK)
+
+
+def promises(outcomes, misses, events, as_of, feedback: pl.DataFrame = SILENCE) -> Promises:
+    return told(outcomes, misses, events, feedback, as_of)
+
+
+def opinion(ticket_id: str, useful: bool, note: str | None = None, *, by: str = "lea", days: float = 1) -> tuple:
+    return ticket_id, by, useful, None, note, NIGHT - timedelta(days=days)
+
+
+def heard(*opinions: tuple) -> pl.DataFrame:
+    return pl.DataFrame(opinions, schema=FEEDBACK, orient="row")
 
 
 def ledger(*tickets: tuple[str, float | None], shape: str = "trend") -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -91,15 +106,42 @@ def test_classes_are_told_apart_by_how_they_were_opened_and_few_have_no_share():
     many, few = ledger(*[("came_true", 5.0)] * 10), ledger(("averted", None), shape="steps_up")
     outcomes = pl.concat([many[0], few[0].with_columns(ticket_id=pl.lit("u"))])
     events = pl.concat([many[1], few[1].with_columns(ticket_id=pl.lit("u"))])
-    classes = promises(outcomes, NO_MISSES, events, NIGHT).classes or {}
-    assert {part: [(row.name, row.share, row.lead_hours_median) for row in rows] for part, rows in classes.items()} == {
-        "shape": [("trend", 1.0, 5.0), ("steps up", None, None)]
-    }
+    feedback = heard(opinion("t00", True), opinion("t01", False), opinion("u", True))
+    classes = promises(outcomes, NO_MISSES, events, NIGHT, feedback).classes
+    assert list(classes) == ["shape", "signal", "service", "model"]
+    assert [(row.name, row.share, row.lead_hours_median, row.useful) for row in classes["shape"]] == [
+        ("trend", 1.0, 5.0, Usefulness(2, 1)), ("steps up", None, None, Usefulness(1, 1)),
+    ]  # fmt: skip
+    (model,) = classes["model"]  # one alone says whose figures these are
+    assert (model.name, model.share, model.lead_hours_median, model.useful) == ("x", 1.0, 5.0, Usefulness(3, 2))
+
+
+def test_what_readers_say_stands_beside_what_became_of_the_ticket():
+    outcomes, events = ledger(("false_alarm", None), ("came_true", 9.0), ("came_true", 8.0), ("averted", None))
+    still = events.filter(pl.col("ticket_id") == "t03")
+    outcomes = outcomes.filter(pl.col("ticket_id") != "t03")
+    feedback = heard(
+        opinion("t00", False, "woke us\nfor nothing"), opinion("t00", True, by="kim", days=2),
+        opinion("t01", True, days=3), opinion("t03", True, "on it", days=2), opinion("t02", True, days=91),
+    )  # fmt: skip
+    found = promises(outcomes, NO_MISSES, events, NIGHT, feedback)
+    assert [(one.ticket_id, one.outcome, one.heard) for one in found.tonight] == [
+        ("t00", "false_alarm", "Useful? 1 yes, 1 no: “woke us for nothing”")
+    ]
+    assert [(one.ticket_id, one.outcome, one.heard) for one in found.heard] == [
+        ("t03", None, "Useful? 1 yes: “on it”"), ("t01", "came_true", "Useful? 1 yes"),
+    ]  # fmt: skip
+    assert "Readers spoke of all of them, and found 2 useful." in found.sentences
+    found = promises(outcomes.clear(), NO_MISSES, still, NIGHT, feedback)
+    assert found.sentences[0] == "No ticket has settled in the last 90 days." and len(found.heard) == 1
 
 
 @given(st.integers(0, 1000))
 def test_the_order_of_rows_does_not_matter(seed: int):
     outcomes, events = ledger(*[("came_true", 4.0), ("averted", None), ("false_alarm", None)] * 5)
     misses = missed("a", "b", "a")
-    mixed = [frame.sample(fraction=1, shuffle=True, seed=seed) for frame in (outcomes, misses, events)]
-    assert promises(mixed[0], mixed[1], mixed[2], NIGHT) == promises(outcomes, misses, events, NIGHT)
+    feedback = heard(*(opinion(f"t{n:02}", n % 2 == 0, str(n), by=by) for n in range(9) for by in ("kim", "lea")))
+    one, two, three, four = (
+        frame.sample(fraction=1, shuffle=True, seed=seed) for frame in (outcomes, misses, events, feedback)
+    )
+    assert told(one, two, three, four, NIGHT) == told(outcomes, misses, events, feedback, NIGHT)

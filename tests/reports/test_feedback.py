@@ -5,7 +5,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reports.feedback import ENTRIES, FEEDBACK, OPINIONS, Usefulness, guarded, hear, in_words, opinions, usefulness
+from reports.feedback import (
+    ENTRIES,
+    FEEDBACK,
+    OPINIONS,
+    Usefulness,
+    beside_outcomes,
+    guarded,
+    hear,
+    in_words,
+    opinions,
+    spoken,
+    usefulness,
+)  # fmt: skip
 
 NIGHT = datetime(2026, 6, 10)
 DAY = timedelta(days=1)
@@ -99,6 +111,30 @@ def test_a_ticket_was_useful_if_more_say_yes_than_no():
     assert usefulness([(2, 1), (1, 1), (0, 1), (None, None), (0, 0)]) == Usefulness(3, 1)
     assert usefulness([(None, None)]) is None
     assert [in_words(2, 1), in_words(1, 0), in_words(0, 3)] == ["2 yes, 1 no", "1 yes", "3 no"]
+
+
+def test_opinions_are_counted_by_what_became_of_their_tickets():
+    said = [("a", "kim", True), ("a", "lea", True), ("a", "sam", False), ("b", "kim", False), ("c", "kim", True)]
+    feedback = pl.DataFrame([(*one, None, None, NIGHT) for one in said], schema=FEEDBACK, orient="row")
+    outcomes = pl.DataFrame({"ticket_id": ["a", "b", "z"], "outcome": ["came_true", "false_alarm", "unknown"]})
+    assert beside_outcomes(feedback, outcomes) == {
+        "not_useful_and_false_alarm": 1, "useful_and_came_true": 1, "useful_and_open": 1,
+    }  # fmt: skip
+    assert beside_outcomes(feedback.clear(), outcomes) == {}
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ((None, None, None), None),
+        ((0, 0, "x"), None),
+        ((2, 0, None), "Useful? 2 yes"),
+        ((1, 2, " woke us\r\n\x07twice \u202e"), "Useful? 1 yes, 2 no: “woke us twice”"),
+        ((0, 1, "x" * 300), f"Useful? 1 no: “{'x' * 199}…”"),
+    ],
+)
+def test_what_is_said_of_a_ticket_is_one_harmless_line(said: tuple, shown: str | None):
+    assert spoken(*said) == shown
 
 
 moments = st.none() | st.integers(-12, 3).map(lambda hours: NIGHT + timedelta(hours=hours))

@@ -171,7 +171,7 @@ def test_hostile_text_is_shown_as_it_is():
     row = ticket(
         7, "false_alarm", entity=HOSTILE, metric=HOSTILE, service=HOSTILE, signal=HOSTILE, limit_name=HOSTILE,
         unit="<i>", shape=HOSTILE, model=HOSTILE, why=HOSTILE, close_reason=HOSTILE, ticket_id="<u>7",
-        closed_at=FIRST + timedelta(days=2),
+        closed_at=FIRST + timedelta(days=2), useful=2, useless=1, note=f"=1+1\n{HOSTILE}",
     )  # fmt: skip
     found = pl.concat([tickets(row), outcomes(true=1)])
     charts = {"<u>7": PNG, found["ticket_id"][1]: "<b>not markup</b>"}
@@ -180,7 +180,7 @@ def test_hostile_text_is_shown_as_it_is():
     for mark in ("<script", "<i>7", "<u>", "<s>", "<b>not"):
         assert mark not in html
     assert html.count("&lt;script&gt;") >= 10
-    assert "{{ 7*7 }}" in html
+    assert "{{ 7*7 }}" in html and "Readers then: Useful? 2 yes, 1 no: “=1+1 &lt;script&gt;" in html
 
 
 def test_a_page_of_nothing_says_so():
