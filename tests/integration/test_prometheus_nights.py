@@ -19,6 +19,7 @@ from small_fleet import AS_OF, Fleet
 from pipelines import sources
 from pipelines.settings import parse
 from pipelines.sources.metric_staging import StagedMetrics
+from pipelines.sources.prometheus import fetching
 
 DAYS = 20
 SETTINGS = """
@@ -180,8 +181,9 @@ signals:
 """
 
 
-def test_a_live_node_exporter_that_goes_away(tmp_path: Path):
+def test_a_live_node_exporter_that_goes_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Remote read holds stale markers and the server's external labels; what is staged does not."""
+    monkeypatch.setattr(fetching, "MOST_RAW", 1e9)
     scraped = (
         "global: {{scrape_interval: 1s, external_labels: {{cluster: east}}}}\n"
         'scrape_configs: [{{job_name: node, static_configs: [{{targets: ["{target}"]}}]}}]\n'
