@@ -35,26 +35,31 @@ def stretches(parts: Sequence[Part]) -> list[list[Part]] | None:
 
 
 def ordered(parts: Sequence[Part], series: np.ndarray, known: np.ndarray) -> Iterator[pa.Table]:
-    """The finite samples of some parts by day, series and time.
+    """The finite samples of some parts by day, series and time, a day at a time.
 
     Args:
         series: the series_id of each combination. known: whether it has one.
     """
-    read = pl.concat([pl.read_parquet(part.path) for part in parts], rechunk=True)
-    combination, value = read["combination"].to_numpy(), read["value"].to_numpy()
-    instant = read["instant"].to_physical().to_numpy()
+    combination, instant, value = (np.concatenate(each) for each in zip(*map(_columns, parts), strict=True))
     kept = np.isfinite(value) & known[combination]
     if not kept.all():
-        combination, value, instant = combination[kept], value[kept], instant[kept]
-    if not len(value):
-        return
+        combination, instant, value = combination[kept], instant[kept], value[kept]
     day = instant // A_DAY_MS
     begins = np.ones(len(value), bool)
     begins[1:] = (combination[1:] != combination[:-1]) | (day[1:] != day[:-1]) | (instant[1:] <= instant[:-1])
-    runs = np.flatnonzero(begins)
-    order = np.lexsort((instant[runs], series[combination[runs]], day[runs]))
-    lengths = np.diff(runs, append=len(value))[order]
-    runs = runs[order]
-    place = np.repeat(runs - np.concatenate([[0], np.cumsum(lengths)[:-1]]), lengths) + np.arange(len(value))
-    columns = np.repeat(series[combination[runs]], lengths), instant[place] * 1000, value[place]
-    yield pa.table([column(*each) for each in zip(columns, SAMPLES, strict=True)], schema=SAMPLES)
+    begin = np.flatnonzero(begins)
+    length = np.diff(begin, append=len(value))
+    day = day[begin]
+    order = np.lexsort((instant[begin], series[combination[begin]], day))
+    for runs in np.split(order, np.flatnonzero(np.diff(day[order])) + 1):
+        if len(runs):
+            before = np.concatenate([[0], np.cumsum(length[runs])[:-1]])
+            place = np.repeat(begin[runs] - before, length[runs]) + np.arange(length[runs].sum())
+            columns = np.repeat(series[combination[begin[runs]]], length[runs]), instant[place] * 1000, value[place]
+            yield pa.table([column(*each) for each in zip(columns, SAMPLES, strict=True)], schema=SAMPLES)
+
+
+def _columns(part: Part) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Combination, instant in milliseconds, and value."""
+    read = pl.read_parquet(part.path)
+    return read["combination"].to_numpy(), read["instant"].to_physical().to_numpy(), read["value"].to_numpy()
