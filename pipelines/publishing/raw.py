@@ -93,6 +93,8 @@ def _publish_samples(
     con: duckdb.DuckDBPyConnection, files: Sequence[Path], run: Run, retention: Retention
 ) -> dict[str, int]:
     raw_cut, hourly_cut = _cuts(con, run.as_of, retention)
+    if raw_cut is None and len(files) == 1 and not _has_stored(con, files):
+        return _load(con, files, run, hourly_cut)
     con.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE staged_samples AS
@@ -122,7 +124,7 @@ def _publish_samples(
             " WHERE samples.series_id = fresh.series_id AND samples.ts = fresh.ts AND fresh.stored IS NOT NULL"
         )
     con.execute("INSERT INTO raw.samples SELECT series_id, ts, value FROM fresh ORDER BY ts::DATE, series_id, ts")
-    _mark_pending(con, run)
+    _mark_pending(con, "fresh", run)
     new = one(con, "SELECT count(*) FROM fresh") - corrected
     for table in ("staged_samples", "fresh"):
         con.execute(f"DROP TABLE {table}")
@@ -135,11 +137,41 @@ def _publish_samples(
     }
 
 
-def _mark_pending(con: duckdb.DuckDBPyConnection, run: Run) -> None:
+def _has_stored(con: duckdb.DuckDBPyConnection, files: Sequence[Path]) -> bool:
+    """Is any sample stored of the series and the span of what is staged?"""
+    return one(
+        con,
+        f"""
+        SELECT EXISTS (
+            FROM raw.samples SEMI JOIN (SELECT DISTINCT series_id FROM {parquet(files)}) USING (series_id)
+            WHERE ts >= (SELECT min(ts) FROM {parquet(files)}) AND ts <= (SELECT max(ts) FROM {parquet(files)})
+        )
+        """,
+    )
+
+
+def _load(con: duckdb.DuckDBPyConnection, files: Sequence[Path], run: Run, hourly_cut: datetime) -> dict[str, int]:
+    """A first load: nothing is stored that it could meet, and a source's file is in order, so it is copied as it is."""
+    read = one(con, f"SELECT count(*) FROM {parquet(files)}")
+    kept = f"SELECT series_id, ts, value FROM {parquet(files)} WHERE ts >= $hourly_cut"
+    new = con.execute(f"INSERT INTO raw.samples {kept}", {"hourly_cut": hourly_cut}).fetchall()[0][0]
+    _mark_pending(con, parquet(files), run, hourly_cut)
+    return {
+        "samples_new": new,
+        "samples_corrected": 0,
+        "samples_known": 0,
+        "samples_late": 0,
+        "samples_expired": read - new,
+    }
+
+
+def _mark_pending(con: duckdb.DuckDBPyConnection, samples: str, run: Run, after: datetime = datetime.min) -> None:
     """Put the days of fresh samples on the to-do list, in the name of this run."""
     con.execute(
-        "CREATE OR REPLACE TEMP TABLE touched AS"
-        " SELECT DISTINCT source, ts::DATE AS day FROM fresh JOIN raw.series USING (series_id)"
+        "CREATE OR REPLACE TEMP TABLE touched AS SELECT DISTINCT source, day"
+        f" FROM (SELECT DISTINCT series_id, ts::DATE AS day FROM {samples} WHERE ts >= $after)"
+        " JOIN raw.series USING (series_id)",
+        {"after": after},
     )
     con.execute("DELETE FROM raw.pending_days AS p USING touched AS t WHERE p.source = t.source AND p.day = t.day")
     con.execute(

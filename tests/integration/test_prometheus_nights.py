@@ -19,6 +19,7 @@ from small_fleet import AS_OF, Fleet
 from pipelines import sources
 from pipelines.settings import parse
 from pipelines.sources.metric_staging import StagedMetrics
+from pipelines.sources.prometheus import fetching
 
 DAYS = 20
 SETTINGS = """
@@ -126,6 +127,30 @@ def _without_runs(fleet: Fleet) -> dict[str, list[tuple]]:
     return {table: found for table, found in fleet.contents().items() if table != "main.runs"}
 
 
+def test_the_readme_s_five_minutes_as_written(tmp_path: Path):
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    written = readme.partition("## Your own Prometheus")[2].partition("```yaml\n")[2].partition("```")[0]
+    ends = int(AS_OF.replace(tzinfo=UTC).timestamp())
+    at = range(ends - 20 * 86_400, ends, 300)
+    disk, host = '{device="/dev/sda1",instance="db:9100",mountpoint="/"}', '{instance="db:9100"}'
+    samples = {
+        f"node_filesystem_size_bytes{disk}": [(second, 1e11) for second in at],
+        f"node_filesystem_avail_bytes{disk}": [(second, 8e9 + (ends - second) * 5e3) for second in at],
+        f"node_memory_MemAvailable_bytes{host}": [(second, 4e9 + second % 86_400 * 1e3) for second in at],
+    }
+    with prometheus(tmp_path / "prometheus", samples) as url:
+        fleet = site(tmp_path / "site", url)
+        assert "http://prometheus.example.com:9090" in written
+        fleet.config.write_text(written.replace("http://prometheus.example.com:9090", url))
+        checked = fleet.forewarn("check", "--config", str(fleet.config))
+        assert "Prometheus" in checked.words and "fast path: remote read" in checked.words
+        done = fleet.nightly("--as-of", f"{AS_OF:%Y-%m-%d}")
+    assert done.code == 0, done.err
+    with duckdb.connect(fleet.folder / "forewarn-data" / "warehouse.duckdb", read_only=True) as con:
+        risks = con.sql("SELECT DISTINCT signal, limit_name FROM forecasting.risks WHERE state = 'scored' ORDER BY ALL")
+        assert risks.fetchall() == [("disk", "size"), ("memory", "floor")]
+
+
 def test_a_replay_says_what_it_could_not_fetch(server: Path, tmp_path: Path):
     nights = ["--from", "2026-03-01", "--to", "2026-03-01", "--quick", "--out", str(tmp_path / "out")]
     with prometheus(server) as url, proxy(url) as through:
@@ -180,8 +205,9 @@ signals:
 """
 
 
-def test_a_live_node_exporter_that_goes_away(tmp_path: Path):
+def test_a_live_node_exporter_that_goes_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Remote read holds stale markers and the server's external labels; what is staged does not."""
+    monkeypatch.setattr(fetching, "MOST_RAW", 1e9)
     scraped = (
         "global: {{scrape_interval: 1s, external_labels: {{cluster: east}}}}\n"
         'scrape_configs: [{{job_name: node, static_configs: [{{targets: ["{target}"]}}]}}]\n'

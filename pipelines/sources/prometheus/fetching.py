@@ -23,7 +23,7 @@ from pipelines.sources.prometheus.questions import Question
 
 MOST_RAW = 2.5
 """Raw samples in a window up to which they cost less than their mean by query."""
-RAW_AT_ONCE = 3 * MOST_SAMPLES
+RAW_AT_ONCE = MOST_SAMPLES
 FEW_WINDOWS = 36
 """A request of so few is divided by series rather than by time."""
 

@@ -93,9 +93,9 @@ def writing(path: Path) -> Iterator[pq.ParquetWriter]:
 def append(writer: pq.ParquetWriter, block: Block, numbers: np.ndarray) -> None:
     """The samples of a block, whose series have these numbers."""
     columns = np.repeat(numbers, np.diff(block.ends, prepend=0)), block.instants, block.values
-    writer.write_table(pa.table([_array(*each) for each in zip(columns, SCHEMA, strict=True)], schema=SCHEMA))
+    writer.write_table(pa.table([column(*each) for each in zip(columns, SCHEMA, strict=True)], schema=SCHEMA))
 
 
-def _array(column: np.ndarray, field: pa.Field) -> pa.Array:
+def column(values: np.ndarray, field: pa.Field) -> pa.Array:
     """The same memory; ``pa.array`` would import pandas first."""
-    return pa.Array.from_buffers(field.type, len(column), [None, pa.py_buffer(np.ascontiguousarray(column))])
+    return pa.Array.from_buffers(field.type, len(values), [None, pa.py_buffer(np.ascontiguousarray(values))])

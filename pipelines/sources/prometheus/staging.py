@@ -12,18 +12,22 @@ complete    a day that was asked for to its end, every piece of it was answered 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import duckdb
+import numpy as np
 import polars as pl
+import pyarrow.parquet as pq
 
 from pipelines.sources.errors import shown
 from pipelines.sources.metric_staging import FETCHED, IDENTITY, StagedMetrics
+from pipelines.sources.prometheus import ordering
 from pipelines.sources.prometheus.fetching import Fetched
-from pipelines.sources.prometheus.parts import Catalogue
+from pipelines.sources.prometheus.parts import Catalogue, Part
 from pipelines.sources.prometheus.plan import Windows, instant, is_settled
 from pipelines.sources.rejects import (
     CLOCK,
@@ -41,6 +45,7 @@ from pipelines.sources.sql import parquet, registered, write
 LONGEST_LABELS = 120
 REMARKS_TOLD = 5
 MOST_SKEW_S = 120
+ROWS_IN_A_GROUP = 122_880
 
 EMPTY = "(SELECT NULL::BIGINT AS combination, NULL::TIMESTAMP AS instant, NULL::DOUBLE AS value WHERE false)"
 DAILY = """
@@ -152,8 +157,12 @@ def settle(
         FROM clash
         """
     ).fetchall()[0]
-    samples = IN_ORDER.format(samples=SAMPLES_OF_CLASHES if clashing else SAMPLES)
-    staged = write(con, samples, folder / "samples.parquet")
+    stretches = None if clashing else ordering.stretches(fetched.parts)
+    if stretches is None:
+        samples = IN_ORDER.format(samples=SAMPLES_OF_CLASHES if clashing else SAMPLES)
+        staged = write(con, samples, folder / "samples.parquet")
+    else:
+        staged = _write_in_order(stretches, catalogue, folder / "samples.parquet")
     write(con, SERIES, folder / "series.parquet")
     days = {(question, day): found for question, day, *found in con.execute(DAYS).fetchall()}
     remembered = pl.DataFrame(list(_remembered(fetched, catalogue, night, days)), FETCHED, orient="row")
@@ -171,6 +180,25 @@ def settle(
         fetched=folder / "fetched.parquet",
         asked={f"answers_by_{way.value.replace(' ', '_')}": n for way, n in sorted(fetched.ways.items(), key=str)},
     )
+
+
+def _write_in_order(stretches: Sequence[Sequence[Part]], catalogue: Catalogue, path: Path) -> int:
+    """What `IN_ORDER` selects of `SAMPLES`, without a sort; the number of samples."""
+    ids = [row[1] for row in catalogue.rows]
+    series = np.array([key or 0 for key in ids], np.uint64)
+    known = np.array([key is not None for key in ids], bool)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    staged = 0
+    try:
+        with pq.ParquetWriter(temporary, ordering.SAMPLES, compression="zstd", use_dictionary=False) as writer:
+            for stretch in stretches:
+                for table in ordering.ordered(stretch, series, known):
+                    writer.write_table(table, row_group_size=ROWS_IN_A_GROUP)
+                    staged += table.num_rows
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return staged
 
 
 def _identified(catalogue: Catalogue) -> pl.DataFrame:
