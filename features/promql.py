@@ -40,18 +40,41 @@ _INVENTING = {"vector", "absent", "absent_over_time"}  # answer where nothing wa
 _PAIRS = {"(": ")", "{": "}", "[": "]"}
 
 
+_UNITS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000, "y": 31_536_000_000}
+
+
 @dataclass(frozen=True)
-class _Token:
+class Token:
+    """A piece of a query. kind: space, string, placeholder, number, name or sign. start, end: where it stands."""
+
     kind: str
     text: str
+    start: int
+
+    @property
+    def end(self) -> int:
+        return self.start + len(self.text)
+
+    def is_sign(self, sign: str) -> bool:
+        return self.kind == "sign" and self.text == sign
+
+
+@dataclass(frozen=True)
+class Selector:
+    """A vector selector of a query.
+
+    start, end: where its name and matchers stand. range: what its square brackets hold, such as 5m; None where it has
+        none, and so takes the newest sample of the five minutes before.
+    """
+
+    start: int
+    end: int
+    range: str | None
 
 
 @dataclass(frozen=True)
 class _Selector:
-    """Tokens `first` to `end` are its name and matchers; those to `until` also its range and modifiers.
-
-    range: what stands between its square brackets; None where it has none.
-    """
+    """Tokens `first` to `end` are its name and matchers; those to `until` also its range and modifiers."""
 
     first: int
     end: int
@@ -75,7 +98,7 @@ def expanded(promql: str, step: str, matchers: str) -> str:
     """
     if wrong := fault(promql):
         raise ValueError(wrong)
-    tokens = _tokens(promql)
+    tokens = split(promql)
     extra = matchers.strip().removeprefix("{").removesuffix("}").strip(" \t\n,")
     written: list[str] = []
     at = 0
@@ -93,25 +116,51 @@ def expanded(promql: str, step: str, matchers: str) -> str:
     return "".join(written).strip()
 
 
-def is_gap_true(promql: str) -> bool:
+def is_gap_true(promql: str, step: str = STEP) -> bool:
     """Whether a query, as it is written, gives no value for a step in which nothing was measured.
 
-    So it does where every selector reads the range ``[$step]``, and nothing like ``vector(0)`` stands in for what is
-    missing.
+    So it does where every selector reads the range of a step or less, and nothing like ``vector(0)`` stands in for what
+    is missing.
     """
     if fault(promql):
         return False
-    tokens = _tokens(promql)
+    tokens = split(promql)
     invents = any(
         token.kind == "name" and token.text.lower() in _INVENTING and _next(tokens, i + 1, "(") is not None
         for i, token in enumerate(tokens)
     )
-    return not invents and all((one.range or "").strip() == STEP for one in _selectors(tokens))
+    return not invents and all(_within((one.range or "").strip(), step) for one in _selectors(tokens))
+
+
+def _within(range_: str, step: str) -> bool:
+    """Whether a range is no longer than a step."""
+    read, asked = milliseconds(range_), milliseconds(step)
+    return range_ == step or (read is not None and asked is not None and read <= asked)
+
+
+def milliseconds(duration: str) -> int | None:
+    """What a duration such as 5m or 1h30m comes to; None where it is none."""
+    if not re.fullmatch(r"(?:\d+(?:ms|[smhdwy]))+", duration):
+        return None
+    return sum(int(n) * _UNITS[unit] for n, unit in re.findall(r"(\d+)(ms|[smhdwy])", duration))
+
+
+def selectors(promql: str) -> list[Selector]:
+    """All selectors of a query, from left to right.
+
+    Raises:
+        ValueError: a bracket is not closed.
+    """
+    found = split(promql)
+    return [
+        Selector(found[one.first].start, found[one.end - 1].end, None if one.range is None else one.range.strip())
+        for one in _selectors(found)
+    ]
 
 
 def fault(promql: str) -> str | None:
     """What is plainly wrong with a query's text, with the mend; None where only a server can tell more."""
-    tokens = _tokens(promql)
+    tokens = split(promql)
     wanted: list[str] = []
     for token in tokens:
         if token.kind == "placeholder" and token.text not in (STEP, MATCHERS):
@@ -137,11 +186,12 @@ def fault(promql: str) -> str | None:
     return None
 
 
-def _tokens(promql: str) -> list[_Token]:
-    return [_Token(match.lastgroup or "", match[0]) for match in _TOKEN.finditer(promql)]
+def split(promql: str) -> list[Token]:
+    """A query in pieces, which together are all of it."""
+    return [Token(match.lastgroup or "", match[0], match.start()) for match in _TOKEN.finditer(promql)]
 
 
-def _selectors(tokens: list[_Token]) -> Iterator[_Selector]:
+def _selectors(tokens: list[Token]) -> Iterator[_Selector]:
     """The vector selectors of a query whose brackets match, in order."""
     at = 0
     while at < len(tokens):
@@ -157,14 +207,17 @@ def _selectors(tokens: list[_Token]) -> Iterator[_Selector]:
                 continue
             opened = _next(tokens, at, "{")
             yield (found := _selector(tokens, first, at if opened is None else _closing(tokens, opened) + 1))
-        elif token.text == "{" and token.kind == "sign":
+        elif token.is_sign("{"):
             yield (found := _selector(tokens, first, _closing(tokens, first) + 1))
+        elif token.is_sign("["):  # of a subquery
+            at = _closing(tokens, first) + 1
+            continue
         else:
             continue
         at = found.until
 
 
-def _selector(tokens: list[_Token], first: int, end: int) -> _Selector:
+def _selector(tokens: list[Token], first: int, end: int) -> _Selector:
     opened = _next(tokens, end, "[")
     if opened is not None:
         closed = _closing(tokens, opened)
@@ -176,7 +229,7 @@ def _selector(tokens: list[_Token], first: int, end: int) -> _Selector:
     return _Selector(first, end, until, None)
 
 
-def _modifier(tokens: list[_Token], at: int) -> int | None:
+def _modifier(tokens: list[Token], at: int) -> int | None:
     """Behind a modifier that begins at `at` (``offset 5m``, ``offset -5m``, ``@ 1609746000``, ``@ end()``)."""
     rest = [i for i in range(at, len(tokens)) if tokens[i].kind != "space"][:4]
     texts = [tokens[i].text.lower() for i in rest]
@@ -188,19 +241,19 @@ def _modifier(tokens: list[_Token], at: int) -> int | None:
     return rest[value] + 1 if len(rest) > value and tokens[rest[value]].kind in ("number", "placeholder") else None
 
 
-def _is_grouped(tokens: list[_Token], word: str, at: int) -> bool:
+def _is_grouped(tokens: list[Token], word: str, at: int) -> bool:
     """Whether `word` is an aggregation with its labels before what it aggregates: ``sum by (a) (x)``."""
     following = next((token.text.lower() for token in tokens[at:] if token.kind != "space"), "")
     return word in _AGGREGATIONS and following in ("by", "without")
 
 
-def _next(tokens: list[_Token], at: int, sign: str) -> int | None:
+def _next(tokens: list[Token], at: int, sign: str) -> int | None:
     """The place of the next token that is no space, if it is `sign`."""
     place = next((i for i in range(at, len(tokens)) if tokens[i].kind != "space"), None)
-    return place if place is not None and tokens[place] == _Token("sign", sign) else None
+    return place if place is not None and tokens[place].is_sign(sign) else None
 
 
-def _closing(tokens: list[_Token], opened: int) -> int:
+def _closing(tokens: list[Token], opened: int) -> int:
     """The place of what closes the bracket at `opened`."""
     depth = 0
     for i in range(opened, len(tokens)):
@@ -211,7 +264,7 @@ def _closing(tokens: list[_Token], opened: int) -> int:
     raise ValueError(f"{_PAIRS[tokens[opened].text]!r} is missing; close what was opened")
 
 
-def _selected(tokens: list[_Token], extra: str) -> Iterator[str]:
+def _selected(tokens: list[Token], extra: str) -> Iterator[str]:
     """A selector's name and matchers, with the source's own in their place."""
     matchers = [""]
     for token in tokens:
@@ -227,7 +280,7 @@ def _selected(tokens: list[_Token], extra: str) -> Iterator[str]:
         yield "{" + ",".join(matcher for matcher in matchers if matcher) + "}"
 
 
-def _plain(token: _Token, step: str) -> str:
+def _plain(token: Token, step: str) -> str:
     if token.kind == "space":
         return " "
     return step if token.text == STEP else token.text

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features.promql import expanded, fault, is_gap_true
+from features.promql import expanded, fault, is_gap_true, selectors
 
 MATCHERS = 'cluster="a",env=~"b|c"'
 
@@ -77,3 +77,24 @@ def test_what_was_expanded_stays_as_it_is(promql: str):
     if fault(promql) is None:
         once = expanded(promql, "5m", MATCHERS)
         assert expanded(once, "5m", "") == once
+
+
+@pytest.mark.parametrize(
+    ("expression", "found"),
+    [
+        ("up", [("up", None)]),
+        ('x{a="}[{"}[5m]', [('x{a="}[{"}', "5m")]),
+        ("sum by (a) (rate(x[5m])) / on(b) group_left(c) y offset 5m", [("x", "5m"), ("y", None)]),
+        ("sum(x) by (a) > bool 3", [("x", None)]),
+        ('{__name__="x"} - time()', [('{__name__="x"}', None)]),
+        ("max_over_time(sum(x)[5m:1m]) # of z", [("x", None)]),
+    ],
+)
+def test_the_selectors_of_an_expression(expression: str, found: list):
+    assert [(expression[each.start : each.end], each.range) for each in selectors(expression)] == found
+
+
+def test_what_looks_into_gaps():
+    assert is_gap_true("1 - avg_over_time(a[5m]) / max_over_time(b[1m])", "5m")
+    assert not is_gap_true("1 - avg_over_time(a[5m]) / b", "5m")
+    assert not is_gap_true("rate(a[1h])", "5m")

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
 
-from features.promql import expanded
+from features.promql import expanded, is_gap_true
 from features.signals import SeriesLimit, Signal
 from pipelines.source_options import Prometheus
 from pipelines.sources.identity import canonical_json
-from pipelines.sources.prometheus.expressions import averaged_selector, gap_true
+from pipelines.sources.prometheus.expressions import averaged_selector
 
 NAME = "__name__"
 
@@ -90,7 +90,7 @@ def _question(source: Prometheus, signal: Signal, name: str, metric: str, promql
         identity=None if signal.identity is None else tuple(signal.identity),
         expression=expression,
         selector=selector,
-        gap_true=gap_true(expression, source.step_minutes * 60_000),
+        gap_true=is_gap_true(expression, step),
     )
 
 

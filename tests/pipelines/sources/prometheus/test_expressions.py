@@ -2,35 +2,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from features.promql import fault
 from pipelines.sources.prometheus.expressions import (
     Matcher,
     averaged_selector,
-    gap_true,
     matchers,
     narrowed,
     one_of,
     quoted,
-    selectors,
     separable,
     unquoted,
 )
 
 FIVE_MINUTES = 300_000
-
-
-@pytest.mark.parametrize(
-    ("expression", "found"),
-    [
-        ("up", [("up", None)]),
-        ('x{a="}[{"}[5m]', [('x{a="}[{"}', "5m")]),
-        ("sum by (a) (rate(x[5m])) / on(b) group_left(c) y offset 5m", [("x", "5m"), ("y", None)]),
-        ("sum(x) by (a) > bool 3", [("x", None)]),
-        ('{__name__="x"} - time()', [('{__name__="x"}', None)]),
-        ("max_over_time(sum(x)[5m:1m]) # of z", [("x", None)]),
-    ],
-)
-def test_the_selectors_of_an_expression(expression: str, found: list):
-    assert [(expression[each.start : each.end], each.window) for each in selectors(expression)] == found
 
 
 @pytest.mark.parametrize(
@@ -47,12 +31,6 @@ def test_the_selectors_of_an_expression(expression: str, found: list):
 )
 def test_what_is_a_plain_average(expression: str, selector: str | None):
     assert averaged_selector(expression, FIVE_MINUTES) == selector
-
-
-def test_what_looks_into_gaps():
-    assert gap_true("1 - avg_over_time(a[5m]) / max_over_time(b[1m])", FIVE_MINUTES)
-    assert not gap_true("1 - avg_over_time(a[5m]) / b", FIVE_MINUTES)
-    assert not gap_true("rate(a[1h])", FIVE_MINUTES)
 
 
 def test_what_can_be_divided_by_series():
@@ -86,8 +64,8 @@ def test_a_choice_of_values_is_a_pattern_of_them():
     assert one_of("a", ["b.c:9100", "d|e"]) == r'a=~"b\\.c:9100|d\\|e"'
 
 
-@given(st.text(max_size=60))
+@given(st.text("ab{}[]()=~\"'`,.5m:#\\$ ", max_size=30))
 def test_no_text_is_too_odd(text: str):
-    selectors(text)
-    narrowed(text, "a=~b")
-    separable(text)
+    if fault(text) is None:  # else the settings refuse it
+        narrowed(text, "a=~b")
+        separable(text)
