@@ -23,7 +23,7 @@ from data.prior.measured import OPEN, Measured, MeasuredError, measured_lessons,
 from forecasting.learnt.lessons import Lessons
 from forecasting.learnt.model import dump
 
-SERIES = 12_000
+SERIES = 14_000
 SEED = 7
 
 

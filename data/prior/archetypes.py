@@ -50,6 +50,7 @@ SHARES: dict[Archetype, float] = {
     creeps.trend_under_rhythm: 0.6,
     creeps.awakening: 0.6,
     creeps.runaway: 1.2,
+    creeps.spells: 2.5,
 }
 ARCHETYPES = {archetype.__name__: archetype for archetype in SHARES}
 CHANCES = np.array(list(SHARES.values())) / sum(SHARES.values())

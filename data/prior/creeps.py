@@ -203,6 +203,24 @@ def runaway(rng: np.random.Generator, hours: int) -> np.ndarray:
     return values
 
 
+def spells(rng: np.random.Generator, hours: int) -> np.ndarray:
+    """Calm, and now and then something leaks or fills, until somebody finds it: at any moment as likely as at another.
+
+    Then it is taken away, or no longer grows.
+    """
+    calm, lasts = between(rng, 100, 3000), between(rng, 60, 2500)
+    values = memory(rng, hours, between(rng, 1, 48), DAY * between(rng, 0.004, 0.6))
+    begin = int(rng.exponential(calm))
+    while begin < hours:
+        length = max(12, int(rng.exponential(lasts)))
+        grown = np.cumsum(_written(rng, length)) * between(rng, 0.5, 2)
+        values[begin : begin + length] += grown[: hours - begin]
+        if rng.random() < 0.25:
+            values[begin + length :] += grown[-1]
+        begin += length + 1 + int(rng.exponential(calm))
+    return values
+
+
 def _written(rng: np.random.Generator, hours: int) -> np.ndarray:
     """What an hour adds: from rare large files to a steady trickle, with load; two in five partly deleted again."""
     grain = between(rng, 0.05, 20)

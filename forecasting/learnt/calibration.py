@@ -20,9 +20,6 @@ SLOPE_RESTRAINT = 100.0  # and in a slope of one
 KIND_RESTRAINT = 10.0  # and in no effect of a shape or a metric
 ROUNDS = 30
 
-BELIEVED = frozenset({"trend", "leak_with_resets", "staircase", "counter", "warm_up", "too_short", "sparse", ""})
-BELIEF = 0.8  # in what a prior says of other shapes; 0.7 to 0.9 do nearly as well
-USUAL = -2.5  # logits: what it comes down to without belief, 1 in 13
 SETTLED = 1e-5
 
 
@@ -79,12 +76,6 @@ class Calibration:
     def calibrated(self, logit: np.ndarray, kinds: Kinds) -> np.ndarray:
         """float64 [N]."""
         return self.shift + self.slope * logit + self.shapes.of(kinds.shape) + self.metrics.of(kinds.metric)
-
-
-def tempered(logits: np.ndarray, kinds: Kinds) -> np.ndarray:
-    """float64 [N, len(HORIZONS)]: what of a prior's logits is believed."""
-    believed = np.isin(kinds.shape, list(BELIEVED))
-    return np.where(believed[:, None], logits, USUAL + BELIEF * (logits - USUAL))
 
 
 def calibrate(logit: np.ndarray, crossed: np.ndarray, weight: np.ndarray, kinds: Kinds) -> Calibration:

@@ -15,7 +15,8 @@ import lightgbm as lgb
 import numpy as np
 
 from forecasting.history import DAY
-from forecasting.learnt.calibration import calibrate, tempered
+from forecasting.learnt.belief import plainness, tempered
+from forecasting.learnt.calibration import calibrate
 from forecasting.learnt.lessons import Lessons
 from forecasting.learnt.model import CrossingModel, Prior, Trees, calibrated, unlearnt
 from forecasting.learnt.questions import MONOTONE, NAMES
@@ -63,7 +64,8 @@ def learn_fleet(prior: Prior, lessons: Lessons) -> CrossingModel:
     if len(lessons) == 0:
         return unlearnt(prior)
     weight = _weight(lessons)
-    before = tempered(prior.logits(lessons.predictors), lessons.kinds)
+    plain = plainness(lessons.predictors, lessons.shape)
+    before = tempered(prior.logits(lessons.predictors), plain)
     own = tuple(calibrate(before[:, h], lessons.crossed[:, h], weight, lessons.kinds) for h in range(len(HORIZONS)))
     trees = int(min(MOST_TREES, len(lessons) / LESSONS_A_TREE)) if len(lessons) > FEWEST_FOR_TREES else 0
     start = calibrated(own, before, lessons.kinds)

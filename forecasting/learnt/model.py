@@ -21,7 +21,8 @@ from hashlib import blake2b
 import lightgbm as lgb
 import numpy as np
 
-from forecasting.learnt.calibration import Calibration, Kinds, tempered
+from forecasting.learnt.belief import doubted, plainness, tempered
+from forecasting.learnt.calibration import Calibration, Kinds
 from forecasting.learnt.questions import MONOTONE, NAMES
 from forecasting.tables import HORIZONS
 
@@ -102,8 +103,9 @@ class CrossingModel:
 
     def logits(self, known: np.ndarray, kinds: Kinds) -> np.ndarray:
         """float64 [N, len(HORIZONS)], not yet monotone along the horizons."""
-        found = calibrated(self.calibrations, tempered(self.prior.logits(known), kinds), kinds)
-        return found if self.own is None else found + self.own.logits(known)
+        plain = plainness(known, kinds.shape)
+        found = calibrated(self.calibrations, tempered(self.prior.logits(known), plain), kinds)
+        return doubted(found if self.own is None else found + self.own.logits(known), plain)
 
     def probabilities(self, known: np.ndarray, kinds: Kinds) -> np.ndarray:
         """float64 [N, len(HORIZONS)] within (0, 1), never decreasing along the horizons.

@@ -17,6 +17,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from features.robust import FUZZ, median, quantiles
 from forecasting.history import DAY, LARGEST, hold
+from forecasting.learnt.turns import turns
 from forecasting.tables import HORIZONS
 
 WEEK = 7
@@ -84,6 +85,7 @@ def look(values: np.ndarray, lasts_h: int) -> Past:
         | _memory(standard)
         | _daily(levels, highs)
         | _rises(days, levels)
+        | turns(standard)
     )
     return Past(
         level=level,
@@ -247,7 +249,24 @@ def _changes(standard: np.ndarray) -> dict[str, np.ndarray]:
         "usual_change": usual,
         "large_change": large,
         "still_share": _mean(still),
+    } | _stock(standard)
+
+
+def _stock(standard: np.ndarray) -> dict[str, np.ndarray]:
+    """What tells an amount that piles up from a rate that comes and goes: whether changes go on, and add up."""
+    window = standard[:, -14 * DAY :]
+    change = np.diff(window, axis=1)
+    away = change - _mean(change)[:, None]
+    usual = median(np.abs(change)), median(np.abs(window[:, DAY:] - window[:, :-DAY]))
+    found = {
+        "changes_go_on": _mean(away[:, 1:] * away[:, :-1]) / (_mean(away * away) + TINY),
+        "day_to_hour": np.log((usual[1] + 1e-4) / (usual[0] + 1e-4)),
     }
+    for hours in (24, 72):
+        lately = change[:, -hours:]
+        moved = np.where(np.abs(lately) > TINY, lately > 0, np.nan)
+        found[f"rising_hours_{hours}h"] = _mean(np.where(np.isnan(lately), np.nan, moved))
+    return found
 
 
 def _memory(standard: np.ndarray) -> dict[str, np.ndarray]:

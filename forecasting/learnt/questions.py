@@ -14,6 +14,7 @@ import numpy as np
 from features.robust import quantiles
 from forecasting.history import DAY
 from forecasting.learnt.past import FURTHEST, LINES_H, RISES_D, WEEK, Past, look
+from forecasting.learnt.turns import TURNS_D
 from forecasting.tables import HORIZONS
 
 RECENT_HALF_LIFE_D = 7.0
@@ -80,12 +81,16 @@ def _projected(facts: dict[str, np.ndarray], headroom: np.ndarray) -> dict[str, 
     found: dict[str, np.ndarray] = {}
     lines = [(f"{h}h", facts[f"end_{h}h"], facts[f"slope_{h}h"]) for h in LINES_H]
     lines += [(f"climb_{d}d", facts[f"climb_end_{d}d"], facts[f"climb_slope_{d}d"]) for d in RISES_D]
+    lines += [(f"turn_{d}d", facts[f"turn_end_{d}d"], facts[f"turn_slope_{d}d"]) for d in TURNS_D]
     for name, end, slope in lines:
         found |= {f"line_{name}_in_{days}d": end + slope * days - headroom for days in LOOKED_AHEAD_D}
         left = np.maximum(headroom - end, 1e-3)
         found[f"line_{name}_days"] = np.where(
             slope > 1e-6, np.log(np.clip(left / np.maximum(slope, 1e-6), 1e-2, FURTHEST)), LONGEST_LOG_DAYS
         )
+    for d in TURNS_D:  # a stretch lives on about as long as it has lived
+        age = np.log(np.maximum(facts[f"turn_age_{d}d"], 1e-2))
+        found[f"line_turn_{d}d_ages_days"] = found[f"line_turn_{d}d_days"] - age
     for days in (7, 14):
         found[f"rise_{days}_in_7d"] = WEEK * facts[f"rise_a_day_{days}"] - headroom
     return found

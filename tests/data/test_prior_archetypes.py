@@ -103,6 +103,16 @@ def test_what_awakens_was_quiet():
         assert np.ptp(quiet) < 0.6 * np.ptp(values)
 
 
+def test_spells_of_growth_end_as_they_began_without_notice():
+    hours = 120 * DAY
+    grown = made(creeps.spells, hours)
+    high = [values > values.min() + 0.5 * np.ptp(values) for values in grown]
+    assert any(values[-1] > 0.95 * values.max() for values in grown)  # some still grow
+    assert np.mean([one.mean() for one in high]) < 0.5  # most of the time they are calm
+    falls = [np.diff(values).min() / np.ptp(values) for values in grown]
+    assert np.mean(np.array(falls) < -0.3) > 0.3  # what was found is taken away at once
+
+
 def test_a_pool_has_an_end_and_a_queue_is_emptied():
     assert np.mean([np.count_nonzero(values == values.max()) > 3 for values in made(loads.pool)]) > 0.3
     for values in made(loads.backlog):
