@@ -36,7 +36,7 @@ class Item:
     key: str
     units: str = ""
     value_type: int = FLOAT
-    history: str = "90d"
+    history: str = "365d"
 
 
 @dataclass(frozen=True)
@@ -89,12 +89,15 @@ class RealZabbix:
             assert time.monotonic() < deadline, answer
             time.sleep(1)
 
-    def trend(self, item_id: str, hours: Sequence[tuple[int, int, float, float, float]]) -> None:
-        """Put hourly trends of long ago where the server keeps them: clock, num, min, avg, max."""
-        rows = ", ".join(f"({item_id}, {', '.join(map(str, hour))})" for hour in hours)
-        self.database.run(
-            f"INSERT INTO trends (itemid, clock, num, value_min, value_avg, value_max) VALUES {rows}", "zabbix"
-        )
+    def settle(self) -> None:
+        """Wait until what was sent is stored: the values, and averages of the hours before the last."""
+        past = "WHERE clock < extract(epoch FROM now()) - 86400"
+        tables = ("history", "history_uint", "trends", "trends_uint")
+        counts = f"SELECT {', '.join(f'(SELECT count(*) FROM {table} {past})' for table in tables)}"
+        before, found = "", self.database.run(counts, "zabbix")
+        while found != before or "|0" in found:
+            time.sleep(3)
+            before, found = found, self.database.run(counts, "zabbix")
 
 
 @contextmanager
