@@ -188,6 +188,12 @@ def test_postgres(postgres, stage, settings):
 
 
 @IN_PG
+def test_a_password_may_stand_beside_the_address(postgres, stage):
+    url = f"postgresql://postgres@127.0.0.1:{postgres.port}/postgres"
+    assert stage(sql(url=url, password=real_postgres.PASSWORD, query=f"SELECT * FROM s{WHERE}")).staged == 72
+
+
+@IN_PG
 def test_postgres_is_asked_in_a_read_only_transaction(postgres, stage):
     postgres.run("CREATE SEQUENCE IF NOT EXISTS numbers")
     query = f"{ROW} now() AS ts, nextval('numbers') AS value WHERE :since < :until"
