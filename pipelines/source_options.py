@@ -122,8 +122,9 @@ class Sql(Options):
     name: Name
     type: Literal["sql"]
     url: SecretStr | None = Field(
-        default=None, description="as SQLAlchemy writes it: postgresql+psycopg://reader:${PASSWORD}@db.example.com/app"
+        default=None, description="as SQLAlchemy writes it: postgresql+psycopg://reader@db.example.com/app"
     )
+    password: SecretStr | None = Field(default=None, description="of the url's user, as it is; in url it is encoded")
     duckdb: str | None = Field(
         default=None, description="a DuckDB file, relative to the settings file; or :memory:, to query files"
     )

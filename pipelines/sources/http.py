@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import random
 import ssl
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
+from time import sleep
 from types import TracebackType
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -135,7 +135,7 @@ class Client:
                 if not error.passing:
                     raise
                 doubled = FIRST_WAIT_S * 2 ** (attempt - 1) * random.uniform(0.5, 1.5)  # noqa: S311 - no secret
-                time.sleep(min(doubled if error.retry_after_s is None else error.retry_after_s, LONGEST_WAIT_S))
+                sleep(min(doubled if error.retry_after_s is None else error.retry_after_s, LONGEST_WAIT_S))
         return ask()
 
     def _whole(self, method: str, url: str, options: dict[str, Any]) -> httpx.Response:

@@ -8,7 +8,7 @@ has not changed since a night that took all of its rows, by its ``ETag`` or ``La
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -77,7 +77,7 @@ def stage(
     """
     local = inspect(source, settings)
     with workspace(con, folder) as (own, landing):
-        download = _Download(own, source, signals, as_of, fetched, landing)
+        download = _Download(own, source, signals, _known(fetched, as_of), landing)
         if source.addresses:
             with Client(source.access, settings) as client:
                 for url in source.addresses:
@@ -110,6 +110,7 @@ def stage(
     return replace(staged, fetched=path)
 
 
+@dataclass
 class _Download:
     """Files at addresses, one after the other.
 
@@ -117,24 +118,14 @@ class _Download:
         changes.
     """
 
-    def __init__(
-        self,
-        con: duckdb.DuckDBPyConnection,
-        source: MetricFiles,
-        signals: Sequence[Signal],
-        as_of: datetime,
-        fetched: pl.DataFrame | None,
-        folder: Path,
-    ):
-        self._con = con
-        self._source = source
-        self._signals = signals
-        self._folder = folder
-        known = fetched.filter(pl.col("complete") | (pl.col("until") >= as_of))["query"] if fetched is not None else ()
-        self._known = set(known)
-        self.reports: list[FileReport] = []
-        self.versions: dict[str, str | None] = {}
-        self.unfetched: list[Unfetched] = []
+    con: duckdb.DuckDBPyConnection
+    source: MetricFiles
+    signals: Sequence[Signal]
+    known: frozenset[str]
+    folder: Path
+    reports: list[FileReport] = field(default_factory=list)
+    versions: dict[str, str | None] = field(default_factory=dict)
+    unfetched: list[Unfetched] = field(default_factory=list)
 
     def take(self, client: Client, url: str) -> None:
         """Fetch a file, unless it is known."""
@@ -142,12 +133,12 @@ class _Download:
         name = address(url)
         if name in self.versions:  # but for their queries, which are not shown, the addresses are the same
             name = f"{name} ({number})"
-        path = self._folder / f"download-{number}"
+        path = self.folder / f"download-{number}"
         try:
-            headers = client.download(url, path, lambda headers: self._version(url, headers) in self._known)
+            headers = client.download(url, path, lambda headers: self._version(url, headers) in self.known)
             if headers is None:
                 return
-            self.reports.append(inspect_file(self._con, path, name, {**self._source.columns}, PARTS))
+            self.reports.append(inspect_file(self.con, path, name, {**self.source.columns}, PARTS))
             self.versions[name] = self._version(url, headers)
         except (NotFetchedError, InputError) as error:
             self.unfetched.append(Unfetched(name, str(error)))
@@ -156,7 +147,14 @@ class _Download:
         version = [headers.get(name) for name in VERSION]
         if version == [None, None]:
             return None
-        return question(url, version, self._source.columns, self._source.time_zone, signals=self._signals)
+        return question(url, version, self.source.columns, self.source.time_zone, signals=self.signals)
+
+
+def _known(fetched: pl.DataFrame | None, as_of: datetime) -> frozenset[str]:
+    """The contents of which all that this night may see was taken."""
+    if fetched is None:
+        return frozenset()
+    return frozenset(fetched.filter(pl.col("complete") | (pl.col("until") >= as_of))["query"])
 
 
 def _told(headers: httpx.Headers) -> str:

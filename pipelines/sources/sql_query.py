@@ -307,9 +307,10 @@ class _Server(_Alchemy):
             url = sa.make_url(address)
         except (ArgumentError, ValueError) as error:  # its own words hold the URL
             raise InputError(
-                f"source {source.name}: url: is none of a database; write it as"
-                " postgresql+psycopg://user:${PASSWORD}@host/database"
+                f"source {source.name}: url: is none of a database; write it as postgresql+psycopg://user@host/database"
             ) from error
+        if source.password is not None:
+            url = url.set(password=source.password.get_secret_value())
         backend = url.get_backend_name()
         port = f":{url.port}" if url.port else ""
         name = shown(f"{url.host or backend}{port}/{url.database or ''}")

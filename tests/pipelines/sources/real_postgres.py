@@ -1,13 +1,15 @@
 """A real PostgreSQL on the loopback, in a folder of its own, from Debian's packages."""
 
+import atexit
 import os
 import random
 import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -80,3 +82,11 @@ def postgres() -> Iterator[Postgres]:
             yield Postgres(port)
         finally:
             subprocess.run([*control, "-m", "immediate", "stop"], cwd=folder, check=True)
+
+
+@cache
+def shared() -> Postgres:
+    """One for all tests of a process, stopped at its end."""
+    opened = ExitStack()
+    atexit.register(opened.close)
+    return opened.enter_context(postgres())

@@ -36,7 +36,7 @@ class Item:
     key: str
     units: str = ""
     value_type: int = FLOAT
-    history: str = "90d"
+    history: str = "365d"
 
 
 @dataclass(frozen=True)
@@ -89,12 +89,16 @@ class RealZabbix:
             assert time.monotonic() < deadline, answer
             time.sleep(1)
 
-    def trend(self, item_id: str, hours: Sequence[tuple[int, int, float, float, float]]) -> None:
-        """Put hourly trends of long ago where the server keeps them: clock, num, min, avg, max."""
-        rows = ", ".join(f"({item_id}, {', '.join(map(str, hour))})" for hour in hours)
-        self.database.run(
-            f"INSERT INTO trends (itemid, clock, num, value_min, value_avg, value_max) VALUES {rows}", "zabbix"
-        )
+    def settle(self) -> None:
+        """Wait until what was sent is stored: the values, and averages of the hours before the last."""
+        past = "WHERE clock < extract(epoch FROM now()) - 86400"
+        counts = f"SELECT (SELECT count(*) FROM history {past}), (SELECT count(*) FROM trends {past})"
+        deadline = time.monotonic() + 90
+        before, found = "", self.database.run(counts, "zabbix")
+        while found != before or found.startswith("0|"):
+            assert time.monotonic() < deadline, found
+            time.sleep(3)
+            before, found = found, self.database.run(counts, "zabbix")
 
 
 @contextmanager

@@ -1,0 +1,178 @@
+"""How servers are asked: again where that may help, by redirects where they lead, and without giving secrets away."""
+
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from pathlib import Path
+
+import pytest
+from loopback import Answer, Asked, loopback
+
+from pipelines.settings import Settings
+from pipelines.source_options import Access
+from pipelines.sources import http
+from pipelines.sources.errors import InputError
+from pipelines.sources.http import Client, FetchError, address
+
+SECRET = "s3cr3t"  # noqa: S105
+
+
+@pytest.fixture
+def waited(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """For how long a client would have waited."""
+    waits: list[float] = []
+    monkeypatch.setattr(http, "sleep", waits.append)
+    return waits
+
+
+def one_by_one(answers: Sequence[Answer]) -> Callable[[Asked], Answer]:
+    left = list(answers)
+    return lambda _: left.pop(0)
+
+
+def client(settings: Settings, **access: object) -> Client:
+    return Client(Access.model_validate(access), settings)
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
+def test_what_passes_is_tried_again_after_waits_that_double(settings, waited, status):
+    answers = [Answer(status=status)] * 3 + [Answer(b"at last")]
+    with loopback(one_by_one(answers)) as server, client(settings) as asking:
+        assert asking.request("GET", server.url).content == b"at last"
+    assert [0.5 * wait <= slept <= 1.5 * wait for wait, slept in zip([0.5, 1, 2], waited, strict=True)] == [True] * 3
+
+
+@pytest.mark.parametrize("dated", [False, True])
+def test_a_server_may_say_when_to_come_again(settings, waited, dated):
+    said = format_datetime(datetime.now(UTC) + timedelta(seconds=50), usegmt=True) if dated else "50"
+    answers = [Answer(status=429, headers={"Retry-After": said}), Answer(b"x")]
+    with loopback(one_by_one(answers)) as server, client(settings) as asking:
+        asking.request("GET", server.url)
+    assert 5 < waited[0] <= 50
+
+
+def test_no_wait_is_endless_and_nonsense_is_not_obeyed(settings, waited):
+    answers = [Answer(status=503, headers={"Retry-After": said}) for said in ("86400", "soon", "-5")]
+    with loopback(one_by_one([*answers, Answer(b"x")])) as server, client(settings) as asking:
+        asking.request("GET", server.url)
+    assert waited[0] == 60
+    assert max(waited[1:]) < 4
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [(401, "correct the source's access"), (403, "right to read"), (404, "correct the address"), (422, "answers 422")],
+)  # fmt: skip
+def test_what_does_not_pass_is_said_at_once_with_its_mend(settings, waited, status, said):
+    with loopback(lambda _: Answer(status=status)) as server, client(settings, bearer=SECRET) as asking:
+        with pytest.raises(FetchError, match=said) as raised:
+            asking.request("GET", f"{server.url}/x?token={SECRET}")
+        assert raised.value.status == status
+        assert len(server.asked) == 1
+    assert str(raised.value).startswith(f"{server.url}/x: answers {status}")
+    assert SECRET not in str(raised.value)
+    assert not waited
+
+
+def test_a_server_that_is_not_there(settings, waited):
+    with loopback(lambda _: Answer()) as server:
+        url = server.url
+    with (
+        client(settings, attempts=2) as asking,
+        pytest.raises(FetchError, match=r"cannot be reached .*; is it up") as raised,
+    ):
+        asking.request("GET", f"{url}/?token={SECRET}")
+    assert raised.value.status is None
+    assert SECRET not in str(raised.value)
+    assert len(waited) == 1
+
+
+def test_an_answer_that_breaks_off_is_asked_for_again(settings, waited, tmp_path):
+    whole = Answer(b"0123456789")
+    answers = [Answer(whole.body, cut=4), whole, Answer(whole.body, cut=0), whole]
+    with loopback(one_by_one(answers)) as server, client(settings) as asking:
+        assert asking.request("GET", server.url).content == whole.body
+        asking.download(server.url, tmp_path / "x", lambda _: False)
+    assert (tmp_path / "x").read_bytes() == whole.body
+    assert len(waited) == 2
+
+
+def test_a_slow_answer_is_given_up(settings):
+    def slowly(_: Asked) -> Answer:
+        time.sleep(0.5)
+        return Answer(b"x")
+
+    with loopback(slowly) as server, client(settings, attempts=1, timeout_s=0.1) as asking:  # noqa: SIM117 - reads better
+        with pytest.raises(FetchError, match=r"takes too long; raise access\.timeout_s"):
+            asking.request("GET", server.url)
+
+
+def test_redirects_are_followed_and_secrets_are_not_carried_to_another_host(settings):
+    with loopback(lambda _: Answer(b"there")) as other:
+        target = f"{other.url}/file"
+        answers = [Answer(status=302, headers={"Location": "/next"}), Answer(status=302, headers={"Location": target})]
+        access = {"bearer": SECRET, "headers": {"X-Scope-OrgID": SECRET}}
+        with loopback(one_by_one(answers)) as server, client(settings, **access) as asking:
+            assert asking.request("GET", server.url).content == b"there"
+    assert [SECRET in str(asked.headers) for asked in (*server.asked, *other.asked)] == [True, True, False]
+
+
+def test_basic_logins_stay_with_their_host_too(settings):
+    with loopback(lambda _: Answer(b"there")) as other:
+        answer = Answer(status=302, headers={"Location": other.url})
+        with loopback(lambda _: answer) as server, client(settings, username="u", password=SECRET) as asking:
+            asking.request("GET", server.url)
+    assert ["Authorization" in asked.headers for asked in (*server.asked, *other.asked)] == [True, False]
+
+
+def test_a_redirect_in_a_circle_ends(settings):
+    answer = Answer(status=302, headers={"Location": "/"})
+    with loopback(lambda _: answer) as server, client(settings) as asking:  # noqa: SIM117 - reads better
+        with pytest.raises(FetchError, match="leads on and on"):
+            asking.request("GET", server.url)
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("tls")
+    made = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-keyout",
+        folder / "key",
+        "-out",
+        folder / "cert",
+    ]
+    subject = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2"]
+    subprocess.run([*made, *subject], check=True, capture_output=True)
+    both = folder / "both.pem"
+    both.write_bytes((folder / "cert").read_bytes() + (folder / "key").read_bytes())
+    return both
+
+
+def test_a_certificate_is_trusted_by_the_authority_that_is_named(settings, certificate, waited):
+    with loopback(lambda _: Answer(b"safe"), certificate) as server:
+        with client(settings, tls={"ca": str(certificate)}) as asking:
+            assert asking.request("GET", server.url).content == b"safe"
+        with client(settings) as asking, pytest.raises(FetchError, match=r"not trusted .*; name .* in access\.tls\.ca"):
+            asking.request("GET", server.url)
+    assert not waited
+
+
+@pytest.mark.parametrize(("key", "said"), [("ca", r"access\.tls\.ca"), ("certificate", r"access\.tls\.certificate")])
+def test_certificate_files_that_cannot_be_used_are_input_errors(settings, tmp_path, key, said):
+    with pytest.raises(InputError, match=rf"No such file.*; correct {said}"):
+        client(settings, tls={key: "none.pem"})
+    (tmp_path / "none.pem").write_text("no certificate")
+    with pytest.raises(InputError, match=rf"none\.pem: cannot be used .*; correct {said}"):
+        client(settings, tls={key: "none.pem"})
+
+
+def test_addresses_are_shown_without_their_secrets():
+    assert address(f"https://user:{SECRET}@example.com:8443/a/b?sig={SECRET}#x") == "https://example.com:8443/a/b"
