@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
-from pydantic import Discriminator, Field, SecretStr, Tag, model_validator
+from pydantic import AfterValidator, Discriminator, Field, SecretStr, Tag, model_validator
 
 from features.names import Name, Zone
 from features.options import Options
@@ -17,6 +17,20 @@ ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
 MetricColumn = Literal["source", "entity", "metric", "ts", "value", "unit"]
+
+
+def _sendable(secret: SecretStr) -> SecretStr:
+    value = secret.get_secret_value()
+    if not (value.isascii() and value.isprintable() and value == value.strip()):
+        raise ValueError(
+            "a header holds printable ASCII characters only, with no space around them; correct it, or the environment"
+            " variable"
+        )
+    return secret
+
+
+Sent = Annotated[SecretStr, AfterValidator(_sendable)]
+"""A secret that is sent as, or in, a header. One that cannot be is refused here, where no message holds it."""
 
 
 class Tls(Options):
@@ -30,10 +44,10 @@ class Tls(Options):
 class Access(Options):
     """How a server is reached. Secrets come from the environment: ``bearer: ${TOKEN}``."""
 
-    bearer: SecretStr | None = None
+    bearer: Sent | None = None
     username: str | None = None
     password: SecretStr | None = None
-    headers: dict[str, SecretStr] = Field(default_factory=dict, description="sent with every request, e.g. a tenant's")
+    headers: dict[str, Sent] = Field(default_factory=dict, description="sent with every request, e.g. a tenant's")
     tls: Tls = Tls()
     timeout_s: Annotated[float, Field(gt=0, le=600)] = 60
     concurrency: Annotated[int, Field(ge=1, le=32)] = Field(default=2, description="requests at once")

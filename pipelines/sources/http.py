@@ -2,33 +2,31 @@
 
 A request that fails in passing (no connection, time-out, 429, 5xx) is made again, as often as the source's `Access`
 allows, after a wait that doubles and is never the same for two clients; what the server says in ``Retry-After`` counts
-more. What is sent must therefore be a mere question. Redirects are followed; secrets go to no other host than the
+more. What is sent must therefore be a mere question. Where redirects are followed, secrets go to no other host than the
 first, and nothing goes from https to http.
+
+Belongs here: asking, and what failed. Not here: how a server is reached (``access``), what answers mean.
 """
 
 from __future__ import annotations
 
-import random
-import ssl
-from collections.abc import Callable
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from time import sleep
+from time import monotonic, sleep
 from types import TracebackType
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 import httpx
 
 from pipelines.settings import Settings
 from pipelines.source_options import Access
-from pipelines.sources.errors import InputError, NotFetchedError, shown
+from pipelines.sources.access import address, cause, is_loopback, opened, own_headers, retry_after_s, wait_s
+from pipelines.sources.errors import NotFetchedError, shown
 
 T = TypeVar("T")
+E = TypeVar("E", bound="FetchError")
 
-FIRST_WAIT_S = 0.5
-LONGEST_WAIT_S = 60.0
 MOST_REDIRECTS = 5
 IN_PASSING = {408, 425, 429, 500, 502, 503, 504}
 MENDS = {
@@ -46,42 +44,50 @@ class FetchError(NotFetchedError):
     status: what it answered; None where it did not.
     passing: whether the same question may be answered another time.
     retry_after_s: when, as the server says.
+    attempts: how many were made until it was given up.
     """
 
     def __init__(
         self, message: str, status: int | None = None, *, passing: bool = False, retry_after_s: float | None = None
     ):
         super().__init__(message)
+        self.message = message
         self.status = status
         self.passing = passing
         self.retry_after_s = retry_after_s
+        self.attempts = 1
+
+    def to(self, kind: type[E]) -> E:
+        """The same as a failure of another class."""
+        return kind(self.message, self.status, passing=self.passing, retry_after_s=self.retry_after_s)
+
+    def __str__(self) -> str:
+        return f"{self.message} ({self.attempts} attempts)" if self.attempts > 1 else self.message
 
 
-def address(url: str | httpx.URL) -> str:
-    """An address as people may see it: without user, password and query, which may be secrets."""
-    parts = urlsplit(str(url))
-    return shown(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}")
+class UnreachableError(FetchError):
+    """There is no connection, or none that both sides trust."""
+
+
+class SlowError(FetchError):
+    """No whole answer came in time."""
 
 
 class Client:
     """Asks as `access` says. To be closed, or used in a ``with``; threads may share it.
 
+    Args:
+        server: what messages call it; by default, the address that was asked.
+
     Raises:
         InputError: a certificate's file cannot be used.
     """
 
-    def __init__(self, access: Access, settings: Settings):
+    def __init__(self, access: Access, settings: Settings, server: str | None = None):
         self._access = access
-        self._own_headers = {name: value.get_secret_value() for name, value in access.headers.items()}
-        if access.bearer is not None:
-            self._own_headers["Authorization"] = f"Bearer {access.bearer.get_secret_value()}"
-        password = access.password.get_secret_value() if access.password else ""
-        self._client = httpx.Client(
-            verify=_trust(access, settings),
-            auth=httpx.BasicAuth(access.username, password) if access.username is not None else None,
-            timeout=httpx.Timeout(access.timeout_s, connect=min(access.timeout_s, 15)),
-            limits=httpx.Limits(max_connections=access.concurrency),
-        )
+        self._server = server
+        self._own_headers = own_headers(access)
+        self._client = opened(access, settings)
 
     def __enter__(self) -> Client:
         return self
@@ -92,16 +98,29 @@ class Client:
     def close(self) -> None:
         self._client.close()
 
-    def request(self, method: str, url: str, **options: Any) -> httpx.Response:
+    # ----------------------------------------------------------------------------------------------------- questions
+
+    def request(self, method: str, url: str, *, largest: int | None = None, **options: Any) -> bytes:
         """The whole answer to a question.
 
         Args:
+            largest: how many bytes it may have.
             options: as httpx has them: params, content, json, headers.
 
         Raises:
-            FetchError: there is none, or it is no success.
+            FetchError: there is none, or it is no success, or too large.
         """
-        return self._patiently(lambda: self._whole(method, url, options))
+
+        def whole() -> bytes:
+            found = bytearray()
+            with self._success(method, url, **options) as (_, body):
+                for piece in body:
+                    found += piece
+                    if largest is not None and len(found) > largest:
+                        raise FetchError(f"{self._named(url)}: answers more than {largest >> 20} MiB; is it well?")
+            return bytes(found)
+
+        return self.patiently(whole)
 
     def headers(self, url: str) -> httpx.Headers:
         """What an answer begins with; its content is not read. By GET, since signed addresses allow no HEAD.
@@ -109,12 +128,15 @@ class Client:
         Raises:
             FetchError: as `request`.
         """
-        response = self._patiently(lambda: self._opened("GET", url, {}))
-        response.close()
-        return response.headers
+
+        def begun() -> httpx.Headers:
+            with self._success("GET", url) as (response, _):
+                return response.headers
+
+        return self.patiently(begun)
 
     def download(self, url: str, path: Path, unless: Callable[[httpx.Headers], bool]) -> httpx.Headers | None:
-        """Write what is found at an address to a file, as it comes.
+        """Write what is found at an address to a file, as it comes; that may last.
 
         Args:
             unless: whether the content is not wanted, going by what the answer begins with.
@@ -125,55 +147,80 @@ class Client:
         Raises:
             FetchError: as `request`, and where the content keeps breaking off.
         """
-        return self._patiently(lambda: self._downloaded(url, path, unless))
 
-    def _patiently(self, ask: Callable[[], T]) -> T:
-        for attempt in range(1, self._access.attempts):
+        def downloaded() -> httpx.Headers | None:
+            with self._success("GET", url, headers={"Accept-Encoding": "identity"}) as (response, _):
+                if unless(response.headers):
+                    return None
+                with path.open("wb") as file:
+                    for piece in response.iter_bytes():
+                        file.write(piece)
+                return response.headers
+
+        return self.patiently(downloaded)
+
+    # ---------------------------------------------------------------------------------------------------------- pieces
+
+    def patiently(self, ask: Callable[[], T]) -> T:
+        """What `ask` gives, which is called again where it fails in passing.
+
+        Raises:
+            FetchError: it fails otherwise, or too often.
+        """
+        attempt = 1
+        while True:
             try:
                 return ask()
             except FetchError as error:
                 if not error.passing:
                     raise
-                doubled = FIRST_WAIT_S * 2 ** (attempt - 1) * random.uniform(0.5, 1.5)  # noqa: S311 - no secret
-                sleep(min(doubled if error.retry_after_s is None else error.retry_after_s, LONGEST_WAIT_S))
-        return ask()
+                if attempt == self._access.attempts:
+                    error.attempts = attempt
+                    raise
+                sleep(wait_s(attempt, error.retry_after_s))
+            attempt += 1
 
-    def _whole(self, method: str, url: str, options: dict[str, Any]) -> httpx.Response:
-        response = self._opened(method, url, options)
-        try:
-            response.read()
-        except httpx.HTTPError as error:
-            raise _unreachable(url, error) from error
-        finally:
-            response.close()
-        return response
+    @contextmanager
+    def answer(
+        self, method: str, url: str, *, follow: bool = True, **options: Any
+    ) -> Iterator[tuple[httpx.Response, Iterator[bytes]]]:
+        """One attempt: an answer of whatever status, and its content as it arrives, as long as that is in time.
 
-    def _downloaded(self, url: str, path: Path, unless: Callable[[httpx.Headers], bool]) -> httpx.Headers | None:
-        response = self._opened("GET", url, {"headers": {"Accept-Encoding": "identity"}})
-        try:
-            if unless(response.headers):
-                return None
-            with path.open("wb") as file:
-                for piece in response.iter_bytes():
-                    file.write(piece)
-        except httpx.HTTPError as error:
-            raise _unreachable(url, error) from error
-        finally:
-            response.close()
-        return response.headers
+        Args:
+            follow: where a redirect leads.
+            options: as `request`.
 
-    def _opened(self, method: str, url: str, options: dict[str, Any]) -> httpx.Response:
-        """An answer that is a success, its content unread."""
-        headers = self._own_headers | options.get("headers", {})
+        Raises:
+            FetchError: there is none, or it breaks off while the block reads it.
+        """
+        until = monotonic() + self._access.timeout_s
         try:
-            request = self._client.build_request(method, url, **(options | {"headers": headers}))
-            response = self._followed(self._client.send(request, stream=True))
+            # Packing costs a server several times what sending costs on the same machine.
+            encoding = {"Accept-Encoding": "identity" if is_loopback(httpx.URL(url)) else "gzip"}
+            headers = encoding | self._own_headers | options.pop("headers", {})
+            request = self._client.build_request(method, url, headers=headers, **options)
+            response = self._client.send(request, stream=True)
+            if follow:
+                response = self._followed(response)
+            try:
+                yield response, self._arriving(url, response, until)
+            finally:
+                response.close()
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise _unreachable(url, error) from error
-        if response.is_success:
-            return response
-        response.close()
-        raise _refused(url, response)
+            raise self._failed(url, error) from error
+
+    def _arriving(self, url: str, response: httpx.Response, until: float) -> Iterator[bytes]:
+        for piece in response.iter_bytes():
+            if monotonic() > until:  # a server that drips is a slow one too
+                raise self._slow(url)
+            yield piece
+
+    @contextmanager
+    def _success(self, method: str, url: str, **options: Any) -> Iterator[tuple[httpx.Response, Iterator[bytes]]]:
+        with self.answer(method, url, **options) as (response, body):
+            if not response.is_success:
+                raise refusal(self._named(url), response)
+            yield response, body
 
     def _followed(self, response: httpx.Response) -> httpx.Response:
         first = response.request.url
@@ -192,61 +239,53 @@ class Client:
         response.close()
         raise FetchError(f"{address(first)}: leads on and on, {MOST_REDIRECTS} times; correct the address")
 
+    # --------------------------------------------------------------------------------------------------------- failures
 
-def _trust(access: Access, settings: Settings) -> ssl.SSLContext:
-    tls = access.tls
-    own = {key: str(settings.path(path)) for key, path in tls.model_dump().items() if path is not None}
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if tls.ca else httpx.create_ssl_context()
-    key = "ca"
-    try:
-        if tls.ca:
-            context.load_verify_locations(own["ca"])
-        key = "certificate"
-        if tls.certificate:
-            context.load_cert_chain(own["certificate"], own.get("key"))
-    except OSError as error:  # ssl's own are among them
-        said = "no PEM file, or of another key" if isinstance(error, ssl.SSLError) else error.strerror
-        raise InputError(f"{shown(own[key])}: cannot be used ({said}); correct access.tls.{key}") from error
-    return context
+    def _named(self, url: str) -> str:
+        return self._server or address(url)
 
-
-def _unreachable(url: str, error: Exception) -> FetchError:
-    said = shown(" ".join(str(error).split())) or type(error).__name__
-    if "CERTIFICATE_VERIFY_FAILED" in said:
-        return FetchError(
-            f"{address(url)}: its certificate is not trusted ({said}); name its authority in access.tls.ca"
+    def _slow(self, url: str) -> SlowError:
+        return SlowError(
+            f"{self._named(url)}: takes too long (more than {self._access.timeout_s:g} s); raise access.timeout_s,"
+            " or ask for less",
+            passing=True,
         )
-    if isinstance(error, (httpx.InvalidURL, httpx.UnsupportedProtocol)):
-        return FetchError(f"{address(url)}: is no address; correct it in the settings")
-    if isinstance(error, httpx.ConnectTimeout):
-        return FetchError(f"{address(url)}: does not answer; is it up, and reachable from here?", passing=True)
-    if isinstance(error, httpx.TimeoutException):
-        return FetchError(f"{address(url)}: takes too long; raise access.timeout_s, or ask for less", passing=True)
-    if isinstance(error, httpx.ConnectError):
-        return FetchError(
-            f"{address(url)}: cannot be reached ({said}); is it up, and reachable from here?", passing=True
-        )
-    return FetchError(f"{address(url)}: broke off ({said})", passing=True)
+
+    def _failed(self, url: str, error: Exception) -> FetchError:
+        """What an error of the connection means."""
+        named, said = self._named(url), cause(error)
+        if isinstance(error, (httpx.InvalidURL, httpx.UnsupportedProtocol)):
+            return FetchError(f"{named}: is no address; correct it in the settings")
+        if "CERTIFICATE_VERIFY_FAILED" in str(error):
+            return UnreachableError(
+                f"{named}: its certificate is not trusted ({said}); name its authority in access.tls.ca"
+            )
+        if "[SSL" in str(error) and "EOF" not in str(error):  # one that wants our certificate says so while we read
+            return UnreachableError(f"{named}: TLS failed ({said}); correct access.tls")
+        if isinstance(error, httpx.ConnectTimeout):
+            return UnreachableError(f"{named}: does not answer; is it up, and reachable from here?", passing=True)
+        if isinstance(error, httpx.TimeoutException):
+            return self._slow(url)
+        if isinstance(error, httpx.ConnectError):
+            return UnreachableError(
+                f"{named}: cannot be reached ({said}); is it up, and reachable from here?", passing=True
+            )
+        return FetchError(f"{named}: broke off ({said})", passing=True)
 
 
-def _refused(url: str, response: httpx.Response) -> FetchError:
+def refusal(named: str, response: httpx.Response, said: str = "", mend: str | None = None) -> FetchError:
+    """What a status that is no success means.
+
+    Args:
+        said: what the server says of it, in one line.
+        mend: by default, that of `MENDS`.
+    """
     status = response.status_code
-    mend = f"; {MENDS[status]}" if status in MENDS else ""
+    parts = [f"{named}: answers {status} {shown(response.reason_phrase)}".rstrip(), *([said] if said else [])]
+    mend = mend or MENDS.get(status)
     return FetchError(
-        f"{address(url)}: answers {status} {shown(response.reason_phrase)}{mend}",
+        ": ".join(parts) + (f"; {mend}" if mend else ""),
         status,
         passing=status in IN_PASSING,
-        retry_after_s=_retry_after(response.headers.get("Retry-After")),
+        retry_after_s=retry_after_s(response),
     )
-
-
-def _retry_after(said: str | None) -> float | None:
-    """Seconds, or a date."""
-    if said is None:
-        return None
-    try:
-        return max(
-            0.0, float(said) if said.isdigit() else (parsedate_to_datetime(said) - datetime.now(UTC)).total_seconds()
-        )
-    except (ValueError, TypeError):  # no date, or one without a zone
-        return None

@@ -19,10 +19,11 @@ import polars as pl
 from features.signals import Signal
 from pipelines.settings import Settings
 from pipelines.source_options import MetricFiles
+from pipelines.sources.access import address, tls_context
 from pipelines.sources.errors import InputError, NotFetchedError, shown
 from pipelines.sources.files import FileReport, inspect_file, inspect_files, readable
 from pipelines.sources.findings import Finding
-from pipelines.sources.http import Client, address
+from pipelines.sources.http import Client
 from pipelines.sources.metric_rows import PARTS, Unfetched, stage_rows
 from pipelines.sources.metric_staging import StagedMetrics
 from pipelines.sources.rejects import FUTURE
@@ -39,7 +40,7 @@ def inspect(source: MetricFiles, settings: Settings) -> list[FileReport]:
         InputError: one line with the mend.
     """
     if source.addresses:
-        Client(source.access, settings).close()
+        tls_context(source.access, settings)
     return inspect_files(source.local_paths, {**source.columns}, PARTS, settings)
 
 

@@ -18,9 +18,9 @@ from metric_servers import Asked, Fault, Proxy, Reply, http_date, needed, promet
 
 from pipelines import sources
 from pipelines.settings import Settings, parse
+from pipelines.sources import access as reaching
 from pipelines.sources.errors import InputError
 from pipelines.sources.metric_staging import StagedMetrics
-from pipelines.sources.prometheus import client
 
 AS_OF = datetime(2026, 3, 2)
 LATER = AS_OF + timedelta(hours=7)
@@ -61,7 +61,7 @@ def through(target: str):
 @pytest.fixture(autouse=True)
 def hasty(monkeypatch: pytest.MonkeyPatch):
     """Attempts follow one another at once."""
-    monkeypatch.setattr(client, "FIRST_PAUSE_S", 0.02)
+    monkeypatch.setattr(reaching, "FIRST_WAIT_S", 0.02)
 
 
 @dataclass(frozen=True)
@@ -116,10 +116,10 @@ def on_data(reply: Reply) -> Fault:
 
 FAULTS = {
     "bad query": (on_data(error(400, "parse error: unexpected end")), "400 Bad Request: parse error: unexpected end"),
-    "no token": (on_data(error(401, "token expired")), "401 Unauthorized: token expired; is the token expired?"),
-    "no right": (on_data(error(403, "no")), "403 Forbidden: no; give what access names the right to query"),
+    "no token": (on_data(error(401, "token expired")), "401 Unauthorized: token expired; correct the source's access"),
+    "no right": (on_data(error(403, "no")), "403 Forbidden: no; give the source's account the right to read"),
     "not to be joined": (on_data(error(422, "many-to-many matching", "execution")), "422 Unprocessable Entity: many"),
-    "throttled": (on_data(error(429, "slow down", **{"Retry-After": "0"})), "Requests: slow down (2 attempts)"),
+    "throttled": (on_data(error(429, "slow down", **{"Retry-After": "0"})), "Requests: slow down; ask less often"),
     "broken": (on_data(Reply(500, b"<html>oops</html>")), "500 Internal Server Error (2 attempts)"),
     "overloaded": (on_data(Reply(503, b"try later")), "503 Service Unavailable: try later (2 attempts)"),
     "garbage": (on_data(Reply(200, b"\xff\x00garbage" * 99)), "its answer is unusable: it is no JSON, or ends too"),
@@ -146,7 +146,7 @@ def test_a_server_that_is_down_is_one_line_for_all_questions(through: Proxy, sta
         url = gone.url
     found = stage(url, "steady", "odd", "resets_total")
     (line,) = found.lines("not fetched")
-    assert "is not reachable" in line and "3 of 3 questions are left open" in line
+    assert "cannot be reached" in line and "(2 attempts)" in line and "3 of 3 questions are left open" in line
     assert found.samples.is_empty() and found.series.is_empty() and found.fetched.is_empty()
 
 
@@ -205,7 +205,7 @@ def test_a_slow_server_is_asked_for_less_and_at_last_given_up(through: Proxy, st
     through.fault = lambda asked: Reply(200, b"{}", wait=0.5) if asked.is_data else None
     found = stage(through.url, "steady", "odd", access={"timeout_s": 0.2, "attempts": 2}, fast_path=False)
     (line,) = found.lines("not fetched")
-    assert "gave no whole answer within 0.2 s" in line and "questions are left open" in line
+    assert "takes too long (more than 0.2 s); raise access.timeout_s" in line and "questions are left open" in line
 
 
 def test_a_million_series_are_refused_with_the_count_before_they_are_read(through: Proxy, stage):
@@ -313,7 +313,7 @@ def test_secrets_are_sent_and_never_said(through: Proxy, stage, tmp_path: Path):
     found = stage(through.url, access={"bearer": SECRET, "headers": {"X-Scope-OrgID": "team"}})
     assert not found.counts.rejected and through.asked[0].headers["X-Scope-OrgID"] == "team"
     found = stage(through.url, access={"bearer": "expired"})
-    assert "401" in found.lines("not fetched")[0] and "expired?" in found.lines("not fetched")[0]
+    assert "401 Unauthorized: who?; correct the source's access" in found.lines("not fetched")[0]
     through.fault = lambda asked: (
         None if asked.headers.get("Authorization", "").startswith("Basic ") else error(401, "who?")
     )
@@ -346,7 +346,7 @@ def test_tls_with_its_own_authority_and_a_client_certificate(target: str, stage,
     served.load_cert_chain(certificate)
     with proxy(target, served) as secure:
         (line,) = stage(secure.url).lines("not fetched")
-        assert "TLS failed" in line and "certificate verify failed" in line and "correct access.tls" in line
+        assert "not trusted (certificate verify failed" in line and "access.tls.ca" in line
         trusted = {"tls": {"ca": str(certificate)}}
         assert not stage(secure.url, access=trusted).counts.rejected
         served.verify_mode = ssl.CERT_REQUIRED
@@ -354,7 +354,7 @@ def test_tls_with_its_own_authority_and_a_client_certificate(target: str, stage,
         assert "TLS failed" in line
         known = {"tls": {"ca": str(certificate), "certificate": str(certificate)}}
         assert not stage(secure.url, access=known).counts.rejected
-    with pytest.raises(InputError, match=r"access\.tls\.ca: nowhere\.pem"):
+    with pytest.raises(InputError, match=r"nowhere\.pem: cannot be used .*; correct access\.tls\.ca"):
         settings = configured(target, tmp_path, "steady", access={"tls": {"ca": "nowhere.pem"}})
         sources.inspect(settings.sources.metrics[0], settings)
 
@@ -363,7 +363,7 @@ def test_tls_with_its_own_authority_and_a_client_certificate(target: str, stage,
 
 
 def test_check_says_who_answers_which_signals_have_data_and_what_looks_into_gaps(through: Proxy, tmp_path: Path):
-    settings = configured(through.url, tmp_path, "steady", "nowhere", "steady * 2", "sum(", "odd")
+    settings = configured(through.url, tmp_path, "steady", "nowhere", "max_over_time(steady[1h])", "no_function(steady)", "odd")
     settings = settings.model_copy(update={"calendar": settings.calendar.model_copy(update={"as_of": AS_OF.date()})})
     found = [(each.level, each.text) for each in sources.survey(settings.sources.metrics[0], settings)]
     told = " | ".join(f"{level}: {text}" for level, text in found)

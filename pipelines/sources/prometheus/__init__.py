@@ -4,7 +4,7 @@ A night asks each signal's query, on days that are not complete, for the mean of
 `plan` for which windows these are, `fetching` for how they are asked for, `staging` for the rules.
 
     questions      what is asked, from the signals          expressions    PromQL as text
-    plan           windows, and pieces of them              client         HTTP, repetition, failures
+    plan           windows, and pieces of them              client         what refusals mean
     fetching       which pieces, and what happens then      asking         one of them
     answers, remote_read (and xor), export                  bytes to samples
     windows        samples to means                         parts          means to files
@@ -25,10 +25,11 @@ import polars as pl
 from features.signals import Signal
 from pipelines.settings import Settings, cut
 from pipelines.source_options import Prometheus
+from pipelines.sources.access import tls_context
 from pipelines.sources.findings import Finding
 from pipelines.sources.metric_staging import StagedMetrics
 from pipelines.sources.prometheus.asking import Asking
-from pipelines.sources.prometheus.client import Client, tls_context
+from pipelines.sources.prometheus.client import Client
 from pipelines.sources.prometheus.fetching import Fetching
 from pipelines.sources.prometheus.parts import Catalogue
 from pipelines.sources.prometheus.plan import Windows, wanted

@@ -12,9 +12,10 @@ from enum import Enum
 from pathlib import Path
 
 from pipelines.source_options import Prometheus
+from pipelines.sources.http import FetchError
 from pipelines.sources.prometheus import answers, export, remote_read
 from pipelines.sources.prometheus.answers import Block, Envelope
-from pipelines.sources.prometheus.client import Client, FetchError
+from pipelines.sources.prometheus.client import Client
 from pipelines.sources.prometheus.expressions import matchers, narrowed, one_of
 from pipelines.sources.prometheus.parts import Catalogue, Part, append, writing
 from pipelines.sources.prometheus.plan import Request, Windows, seconds

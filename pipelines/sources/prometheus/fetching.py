@@ -14,8 +14,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from pipelines.source_options import Prometheus
+from pipelines.sources.http import FetchError
 from pipelines.sources.prometheus.asking import Asking, TooManySeriesError, Way
-from pipelines.sources.prometheus.client import Client, DownError, FetchError, TooMuchError
+from pipelines.sources.prometheus.client import Client, DownError, TooMuchError
 from pipelines.sources.prometheus.expressions import matchers, separable
 from pipelines.sources.prometheus.parts import Catalogue, Part
 from pipelines.sources.prometheus.plan import MOST_SAMPLES, Request, Windows, divided, most_windows

@@ -10,8 +10,9 @@ from typing import Any
 from features.signals import Signal
 from pipelines.source_options import Prometheus
 from pipelines.sources.findings import Finding
+from pipelines.sources.http import FetchError
 from pipelines.sources.prometheus.asking import Asking, TooManySeriesError, Way
-from pipelines.sources.prometheus.client import Client, DownError, FetchError, NotOfferedError
+from pipelines.sources.prometheus.client import Client, DownError, NotOfferedError
 from pipelines.sources.prometheus.expressions import matchers
 from pipelines.sources.prometheus.parts import Catalogue
 from pipelines.sources.prometheus.plan import Windows, milliseconds

@@ -26,10 +26,11 @@ import polars as pl
 from features.signals import Signal
 from pipelines.settings import Settings
 from pipelines.source_options import Zabbix
+from pipelines.sources.access import tls_context
 from pipelines.sources.errors import DISK_FULL, NotFetchedError, shown
 from pipelines.sources.files import FileReport, landed_report
 from pipelines.sources.findings import Finding
-from pipelines.sources.http import Client, FetchError
+from pipelines.sources.http import FetchError
 from pipelines.sources.metric_rows import PARTS, Unfetched, stage_rows
 from pipelines.sources.metric_staging import StagedMetrics
 from pipelines.sources.remembered import Span, ask, days_asked, question, remember, spans, wanted, whole_history
@@ -53,7 +54,7 @@ def inspect(source: Zabbix, settings: Settings) -> list[Path]:
     Raises:
         InputError: one line with the mend.
     """
-    Client(source.access, settings).close()
+    tls_context(source.access, settings)
     return []
 
 

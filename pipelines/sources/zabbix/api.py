@@ -12,8 +12,9 @@ from typing import Any
 
 from pipelines.settings import Settings
 from pipelines.source_options import Access, Zabbix
+from pipelines.sources.access import address
 from pipelines.sources.errors import shown
-from pipelines.sources.http import Client, FetchError, address
+from pipelines.sources.http import Client, FetchError
 
 BY_HEADER = (6, 4)
 USERNAME = (5, 4)  # before: user
@@ -80,7 +81,7 @@ class Api:
             headers["Authorization"] = f"Bearer {self._token}"
         elif self._token:
             question["auth"] = self._token
-        answer = self._client.request("POST", self._url, content=json.dumps(question), headers=headers).content
+        answer = self._client.request("POST", self._url, content=json.dumps(question), headers=headers)
         if b'"result"' not in answer[:64]:
             self._result(answer)
         return answer

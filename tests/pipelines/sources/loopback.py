@@ -2,8 +2,9 @@
 
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -19,12 +20,16 @@ class Asked:
 
 @dataclass(frozen=True)
 class Answer:
-    """cut: how many bytes of the body are sent, where the connection breaks before its end."""
+    """cut: how many bytes of the body are sent, where the connection breaks before its end.
+
+    drip_s: after how long each next byte is sent.
+    """
 
     body: bytes = b""
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     cut: int | None = None
+    drip_s: float | None = None
 
 
 @dataclass
@@ -52,8 +57,18 @@ def loopback(answer: Callable[[Asked], Answer], certificate: Path | None = None)
             for name, value in {"Content-Length": str(len(told.body)), **told.headers}.items():
                 self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(told.body[: told.cut])
+            if told.drip_s is None:
+                self.wfile.write(told.body[: told.cut])
+            else:
+                self.drip(told.body, told.drip_s)
             self.close_connection = self.close_connection or told.cut is not None
+
+        def drip(self, body: bytes, pause_s: float) -> None:
+            with suppress(OSError):  # nobody waits for it any more
+                for at in range(len(body)):
+                    self.wfile.write(body[at : at + 1])
+                    self.wfile.flush()
+                    time.sleep(pause_s)
 
         do_GET = do_POST = answer  # noqa: N815 - so the standard library names them
 

@@ -9,12 +9,14 @@ from pathlib import Path
 
 import pytest
 from loopback import Answer, Asked, loopback
+from pydantic import ValidationError
 
 from pipelines.settings import Settings
 from pipelines.source_options import Access
 from pipelines.sources import http
+from pipelines.sources.access import address
 from pipelines.sources.errors import InputError
-from pipelines.sources.http import Client, FetchError, address
+from pipelines.sources.http import Client, FetchError
 
 SECRET = "s3cr3t"  # noqa: S105
 
@@ -40,7 +42,7 @@ def client(settings: Settings, **access: object) -> Client:
 def test_what_passes_is_tried_again_after_waits_that_double(settings, waited, status):
     answers = [Answer(status=status)] * 3 + [Answer(b"at last")]
     with loopback(one_by_one(answers)) as server, client(settings) as asking:
-        assert asking.request("GET", server.url).content == b"at last"
+        assert asking.request("GET", server.url) == b"at last"
     assert [0.5 * wait <= slept <= 1.5 * wait for wait, slept in zip([0.5, 1, 2], waited, strict=True)] == [True] * 3
 
 
@@ -85,6 +87,7 @@ def test_a_server_that_is_not_there(settings, waited):
     ):
         asking.request("GET", f"{url}/?token={SECRET}")
     assert raised.value.status is None
+    assert str(raised.value).endswith("(2 attempts)")
     assert SECRET not in str(raised.value)
     assert len(waited) == 1
 
@@ -93,7 +96,7 @@ def test_an_answer_that_breaks_off_is_asked_for_again(settings, waited, tmp_path
     whole = Answer(b"0123456789")
     answers = [Answer(whole.body, cut=4), whole, Answer(whole.body, cut=0), whole]
     with loopback(one_by_one(answers)) as server, client(settings) as asking:
-        assert asking.request("GET", server.url).content == whole.body
+        assert asking.request("GET", server.url) == whole.body
         asking.download(server.url, tmp_path / "x", lambda _: False)
     assert (tmp_path / "x").read_bytes() == whole.body
     assert len(waited) == 2
@@ -105,8 +108,21 @@ def test_a_slow_answer_is_given_up(settings):
         return Answer(b"x")
 
     with loopback(slowly) as server, client(settings, attempts=1, timeout_s=0.1) as asking:  # noqa: SIM117 - reads better
-        with pytest.raises(FetchError, match=r"takes too long; raise access\.timeout_s"):
+        with pytest.raises(FetchError, match=r"takes too long \(more than 0\.1 s\); raise access\.timeout_s"):
             asking.request("GET", server.url)
+
+
+def test_an_answer_that_drips_is_given_up(settings):
+    with loopback(lambda _: Answer(b"x" * 50, drip_s=0.05)) as server:  # noqa: SIM117 - reads better
+        with client(settings, attempts=1, timeout_s=0.2) as asking, pytest.raises(FetchError, match="takes too long"):
+            asking.request("GET", server.url)
+
+
+def test_an_answer_may_be_too_large(settings):
+    with loopback(lambda _: Answer(bytes(3 << 20))) as server, client(settings) as asking:
+        assert len(asking.request("GET", server.url, largest=3 << 20)) == 3 << 20
+        with pytest.raises(FetchError, match="answers more than 2 MiB"):
+            asking.request("GET", server.url, largest=2 << 20)
 
 
 def test_redirects_are_followed_and_secrets_are_not_carried_to_another_host(settings):
@@ -115,7 +131,7 @@ def test_redirects_are_followed_and_secrets_are_not_carried_to_another_host(sett
         answers = [Answer(status=302, headers={"Location": "/next"}), Answer(status=302, headers={"Location": target})]
         access = {"bearer": SECRET, "headers": {"X-Scope-OrgID": SECRET}}
         with loopback(one_by_one(answers)) as server, client(settings, **access) as asking:
-            assert asking.request("GET", server.url).content == b"there"
+            assert asking.request("GET", server.url) == b"there"
     assert [SECRET in str(asked.headers) for asked in (*server.asked, *other.asked)] == [True, True, False]
 
 
@@ -159,19 +175,42 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_certificate_is_trusted_by_the_authority_that_is_named(settings, certificate, waited):
     with loopback(lambda _: Answer(b"safe"), certificate) as server:
         with client(settings, tls={"ca": str(certificate)}) as asking:
-            assert asking.request("GET", server.url).content == b"safe"
+            assert asking.request("GET", server.url) == b"safe"
         with client(settings) as asking, pytest.raises(FetchError, match=r"not trusted .*; name .* in access\.tls\.ca"):
             asking.request("GET", server.url)
     assert not waited
 
 
-@pytest.mark.parametrize(("key", "said"), [("ca", r"access\.tls\.ca"), ("certificate", r"access\.tls\.certificate")])
-def test_certificate_files_that_cannot_be_used_are_input_errors(settings, tmp_path, key, said):
-    with pytest.raises(InputError, match=rf"No such file.*; correct {said}"):
+@pytest.mark.parametrize("key", ["ca", "certificate"])
+def test_certificate_files_that_cannot_be_used_are_input_errors(settings, tmp_path, key):
+    with pytest.raises(InputError, match=rf"No such file.*; correct access\.tls\.{key}"):
         client(settings, tls={key: "none.pem"})
     (tmp_path / "none.pem").write_text("no certificate")
-    with pytest.raises(InputError, match=rf"none\.pem: cannot be used .*; correct {said}"):
+    with pytest.raises(InputError, match=rf"none\.pem: cannot be used .*; correct access\.tls\.{key}"):
         client(settings, tls={key: "none.pem"})
+
+
+def test_a_key_that_is_missing_is_named_and_not_its_certificate(settings, certificate):
+    with pytest.raises(InputError, match=r"none\.pem: cannot be used \(No such file.*\); correct access\.tls\.key"):
+        client(settings, tls={"certificate": str(certificate), "key": "none.pem"})
+
+
+def test_a_proxy_does_not_see_the_loopback(settings, monkeypatch):
+    with loopback(lambda _: Answer(b"proxied")) as proxy, loopback(lambda _: Answer(b"straight")) as server:
+        monkeypatch.setenv("HTTP_PROXY", proxy.url)
+        for name in ("NO_PROXY", "no_proxy"):
+            monkeypatch.delenv(name, raising=False)
+        with client(settings) as asking:
+            assert asking.request("GET", "http://forewarn.example.com/x") == b"proxied"
+            assert asking.request("GET", server.url) == b"straight"
+
+
+@pytest.mark.parametrize("written", ["a\nb", "t\u00f6ken", " x"])
+def test_a_secret_that_no_header_can_hold_is_refused_without_being_said(written):
+    for access in ({"bearer": written}, {"headers": {"X-Key": written}}):
+        with pytest.raises(ValidationError, match="printable ASCII") as raised:
+            Access.model_validate(access)
+        assert not any(written in error["msg"] for error in raised.value.errors())
 
 
 def test_addresses_are_shown_without_their_secrets():
