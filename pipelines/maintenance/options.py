@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag,
 
 from features.known_bad import Span, Window
 from features.options import Options
+from pipelines.source_options import Access
 
 
 def _moment(value: object) -> object:
@@ -31,14 +32,8 @@ def _address(text: str) -> str:
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError(f"{text!r} is no address; write it as http://alertmanager.example.com:9093")
     if parts.username or parts.password:
-        raise ValueError("an address must hold no password; give a header Authorization from the environment")
+        raise ValueError("an address must hold no user or password; put them under access")
     return text.rstrip("/")
-
-
-def _header(text: str) -> str:
-    if not text.isascii() or not text.isprintable():
-        raise ValueError("a header holds printable ASCII characters only; correct it, or the environment variable")
-    return text
 
 
 Moment = Annotated[datetime, BeforeValidator(_moment)]
@@ -104,10 +99,7 @@ class Silences(Options):
         description="labels that a silence may name besides, such as alertname; a silence that names another one is"
         " about single alerts, and no window",
     )
-    headers: dict[str, Annotated[str, AfterValidator(_header)]] = Field(
-        default_factory=dict, description="e.g. Authorization: Bearer ${AM_TOKEN}"
-    )
-    timeout_s: Annotated[float, Field(gt=0, le=120)] = 15
+    access: Access = Access()
 
     @property
     def source(self) -> str:

@@ -11,7 +11,7 @@ from pipelines.maintenance import calendars, silences
 from pipelines.maintenance.options import CalendarFile, PlannedWindow, Silences
 from pipelines.settings import Settings
 from pipelines.sources import alertmanager
-from pipelines.sources.errors import InputError
+from pipelines.sources.errors import InputError, NotFetchedError
 
 SETTINGS = "settings"
 AHEAD = timedelta(days=14)
@@ -53,7 +53,7 @@ def read(settings: Settings, as_of: datetime, *, ask: bool = True) -> list[Told]
         if isinstance(one, CalendarFile):
             found.append(_calendar(one, settings, first, as_of + AHEAD))
         elif isinstance(one, Silences) and ask:
-            found.append(_silences(one, as_of))
+            found.append(_silences(one, settings, as_of))
     return found
 
 
@@ -65,11 +65,11 @@ def _calendar(options: CalendarFile, settings: Settings, first: datetime, until:
         return Told(source, fault=str(error))
 
 
-def _silences(options: Silences, as_of: datetime) -> Told:
+def _silences(options: Silences, settings: Settings, as_of: datetime) -> Told:
     try:
-        answer = alertmanager.silences(options.alertmanager, options.headers, options.timeout_s)
+        answer = alertmanager.silences(options.alertmanager, options.access, settings)
         told = silences.windows(answer, options, as_of)
-    except InputError as error:
+    except (InputError, NotFetchedError) as error:
         return Told(options.source, fault=str(error), forgets=True)
     except ValueError as error:
         return Told(options.source, fault=f"{options.alertmanager}: {error}", forgets=True)

@@ -15,8 +15,9 @@ from pipelines.maintenance.findings import findings
 from pipelines.maintenance.reading import read
 from pipelines.settings import Settings, SettingsError, parse
 from pipelines.site import Site
+from pipelines.source_options import Access
 from pipelines.sources import alertmanager
-from pipelines.sources.errors import InputError
+from pipelines.sources.errors import NotFetchedError
 
 NOW = datetime.now(UTC).replace(tzinfo=None, microsecond=0)
 
@@ -55,8 +56,8 @@ def test_times_without_a_zone_are_the_calendar_s(written: str, starts_at: dateti
         ("{from: 2026-03-28, until: 2026-03-29, hosts: [a]}", "maintenance[0].hosts: unknown key"),
         ("{ical: x.ics}", "maintenance[0]: names nothing"),
         ("{alertmanager: am:9093}", "maintenance[0].alertmanager: 'am:9093' is no address; write it as http://"),
-        ("{alertmanager: 'http://u:p@am'}", "maintenance[0].alertmanager: an address must hold no password"),
-        ("{alertmanager: 'http://am', headers: {Authorization: \"a\\nb\"}}", "headers.Authorization: a header holds"),
+        ("{alertmanager: 'http://u:p@am'}", "maintenance[0].alertmanager: an address must hold no user or password"),
+        ("{alertmanager: 'http://am', access: {bearer: \"a\\nb\"}}", "access.bearer: a header holds"),
         ("soon", "maintenance[0]: "),
     ],
 )  # fmt: skip
@@ -92,8 +93,9 @@ def server() -> Iterator[tuple[str, type[Answers]]]:
 @pytest.mark.parametrize(
     ("status", "body", "said"),
     [
-        (500, b"", "answered 500 Internal Server Error; correct maintenance.alertmanager"),
-        (401, b"", "answered 401 Unauthorized; correct headers"),
+        (500, b"", "answers 500 Internal Server Error"),
+        (401, b"", "answers 401 Unauthorized; correct the source's access"),
+        (200, bytes(33 << 20), "answers more than 32 MiB"),
         (200, b"<html>", "answered no JSON; is this an Alertmanager"),
         (200, b'{"status": "success"}', "answered no list of silences"),
         (200, b"\xff\xfe[", "answered no JSON"),
@@ -105,19 +107,30 @@ def test_a_server_that_answers_otherwise_is_said_and_stops_nothing(
 ):
     address, handler = server
     handler.status, handler.body = status, body
-    told = read(settings(f"{{alertmanager: '{address}'}}"), NOW)
+    told = read(settings(f"{{alertmanager: '{address}', access: {{attempts: 1}}}}"), NOW)
     assert [one.windows for one in told] == [[]] and said in (told[0].fault or "")
 
 
 def test_a_server_that_is_not_there_or_too_slow_is_said(server: tuple[str, type[Answers]]):
-    with pytest.raises(InputError, match=r"http://127\.0\.0\.1:9: cannot be reached"):
-        alertmanager.silences("http://127.0.0.1:9", {}, 2)
+    given = settings("")
+    with pytest.raises(NotFetchedError, match=r"http://127\.0\.0\.1:9: cannot be reached"):
+        alertmanager.silences("http://127.0.0.1:9", Access(attempts=1), given)
     address, handler = server
     gate = threading.Event()
     handler.do_GET = lambda self: gate.wait(5)  # pyright: ignore[reportAttributeAccessIssue]
-    with pytest.raises(InputError, match="cannot be reached"):
-        alertmanager.silences(address, {}, 0.2)
+    with pytest.raises(NotFetchedError, match="takes too long"):
+        alertmanager.silences(address, Access(attempts=1, timeout_s=0.2), given)
     gate.set()
+
+
+def test_a_server_is_reached_as_access_says(server: tuple[str, type[Answers]]):
+    address, handler = server
+    sent: list[str | None] = []
+    handler.do_GET = lambda self: (sent.append(self.headers["Authorization"]), Answers.do_GET(self))  # pyright: ignore[reportAttributeAccessIssue]
+    (told,) = read(settings(f"{{alertmanager: '{address}', access: {{bearer: t0ken}}}}"), NOW)
+    assert told.fault is None and sent == ["Bearer t0ken"]
+    (told,) = read(settings(f"{{alertmanager: '{address}', access: {{tls: {{ca: none.pem}}}}}}"), NOW)
+    assert "none.pem: cannot be used (No such file or directory); correct access.tls.ca" in (told.fault or "")
 
 
 def test_check_counts_what_holds_now_and_soon_and_names_what_matches_nothing(
