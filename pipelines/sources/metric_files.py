@@ -27,7 +27,7 @@ from pipelines.sources.http import Client
 from pipelines.sources.metric_rows import PARTS, Unfetched, stage_rows
 from pipelines.sources.metric_staging import StagedMetrics
 from pipelines.sources.rejects import FUTURE
-from pipelines.sources.remembered import question, remember
+from pipelines.sources.remembered import counted, question, remember
 from pipelines.sources.sql import workspace
 
 VERSION = ("ETag", "Last-Modified")
@@ -99,7 +99,6 @@ def stage(
             return staged
         whole = not staged.held_back and FUTURE not in staged.rejected
         path = remember(
-            own,
             folder,
             source.name,
             [
@@ -107,6 +106,7 @@ def stage(
                 for name, version in download.versions.items()
                 if version and name not in unusable
             ],
+            counted(own, staged.samples),
         )
     return replace(staged, fetched=path)
 

@@ -121,7 +121,8 @@ DISTINCT_SAMPLES = """
 SERIES = """
     -- Several combinations are one series where labels churn; the first unit in order stays.
     SELECT series_id, source, entity, metric, labels, min(unit) AS unit
-    FROM identified SEMI JOIN (FROM {judged} WHERE verdict IS NULL) USING (combination)
+    FROM identified SEMI JOIN ({sampled}) USING (combination)
+    WHERE series_id IS NOT NULL
     GROUP BY ALL
     ORDER BY series_id
 """
@@ -155,7 +156,7 @@ def settle(con: duckdb.DuckDBPyConnection, judged: str, rejects: Rejects, folder
     )
     rejects.write(folder / "rejects.parquet")
     staged = write(con, SAMPLES.format(judged=judged), folder / "samples.parquet")
-    write(con, SERIES.format(judged=judged), folder / "series.parquet")
+    write(con, SERIES.format(sampled=f"FROM {judged} WHERE verdict IS NULL"), folder / "series.parquet")
     distinct = con.execute(DISTINCT_SAMPLES.format(judged=judged)).fetchall()[0][0] if staged < good else good
     return StagedMetrics(
         series=folder / "series.parquet",

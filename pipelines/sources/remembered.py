@@ -61,11 +61,11 @@ def wanted(fetched: pl.DataFrame | None, asked: str, history: Span) -> list[date
     return [day for day in reversed(history.days) if day not in done]
 
 
-def spans(days: Iterable[date], history: Span, most_days: int) -> list[Span]:
+def spans(days: Iterable[date], history: Span, most_days: int | None = None) -> list[Span]:
     """Days that follow each other, newest first, in spans of at most so many."""
     runs: list[list[date]] = []
     for day in days:
-        if runs and runs[-1][-1] - day == DAY and len(runs[-1]) < most_days:
+        if runs and runs[-1][-1] - day == DAY and len(runs[-1]) != most_days:
             runs[-1].append(day)
         else:
             runs.append([day])
@@ -100,38 +100,45 @@ def ask(todo: Sequence[Span], fetch: Callable[[Span], None], name: str) -> tuple
     return answered, [Unfetched(f"{name}, {span}", why) for span, why in failed]
 
 
-def remember(
-    con: duckdb.DuckDBPyConnection,
-    folder: Path,
-    source: str,
-    rows: Iterable[tuple[str, date, datetime, bool]],
-) -> Path:
+def is_settled(day: date, until: datetime, now: datetime, settles_after: timedelta) -> bool:
+    """Whether nothing more can come of a day that was asked for up to `until`."""
+    end = datetime.combine(day, time()) + DAY
+    return until >= end and now >= end + settles_after
+
+
+Asked = tuple[str, date, datetime, bool]
+"""A question, a day, up to when it was asked for, and whether nothing more can come."""
+
+
+def remember(folder: Path, source: str, asked: Iterable[Asked], counts: pl.DataFrame) -> Path:
     """Write fetched.parquet.
 
     Args:
-        folder: where samples.parquet lies already, of which the samples are counted.
-        rows: a question, a day, up to when it was asked for, and whether nothing more can come.
+        counts: day, series, samples; and query, where not every question was answered by all of them.
     """
-    asked = pl.DataFrame(
-        list(rows), {name: FETCHED[name] for name in ("query", "day", "until", "complete")}, orient="row"
+    rows = pl.DataFrame(
+        list(asked), {name: FETCHED[name] for name in ("query", "day", "until", "complete")}, orient="row"
     )
-    counts = con.sql(
-        f"SELECT ts::DATE AS day, count(DISTINCT series_id) AS series, count(*) AS samples"
-        f" FROM {parquet(folder / 'samples.parquet')} GROUP BY ALL"
-    ).pl()
     path = folder / "fetched.parquet"
-    asked.with_columns(source=pl.lit(source)).join(counts, on="day", how="left").with_columns(
+    keys = [name for name in ("query", "day") if name in counts.columns]
+    rows.with_columns(source=pl.lit(source)).join(counts, on=keys, how="left").with_columns(
         pl.col("series", "samples").fill_null(0)
     ).select(pl.col(name).cast(kind) for name, kind in FETCHED.items()).sort("query", "day").write_parquet(path)
     return path
 
 
-def days_asked(
-    asked: str, answered: Iterable[Span], now: datetime, settles_after_h: int
-) -> Iterator[tuple[str, date, datetime, bool]]:
+def counted(con: duckdb.DuckDBPyConnection, samples: Path) -> pl.DataFrame:
+    """How much was staged of each day, for `remember`."""
+    return con.sql(
+        f"SELECT ts::DATE AS day, count(DISTINCT series_id) AS series, count(*) AS samples"
+        f" FROM {parquet(samples)} GROUP BY ALL"
+    ).pl()
+
+
+def days_asked(asked: str, answered: Iterable[Span], now: datetime, settles_after_h: int) -> Iterator[Asked]:
     """The rows by which spans are remembered that came whole."""
     for span in answered:
         for day in span.days:
             end = datetime.combine(day, time()) + DAY
-            settled = span.until >= end and now >= end + timedelta(hours=settles_after_h)
+            settled = is_settled(day, span.until, now, timedelta(hours=settles_after_h))
             yield asked, day, min(span.until, end), settled

@@ -56,17 +56,24 @@ def registered(con: duckdb.DuckDBPyConnection, name: str, frame: pl.DataFrame) -
 
 
 def write(con: duckdb.DuckDBPyConnection, query: str, path: Path) -> int:
-    """Write what a query selects as Parquet, to a temporary name that is then renamed.
+    """Write what a query selects as Parquet.
 
     Returns:
         The number of rows.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    with replacing(path) as temporary:
         copied = con.execute(
             f"COPY ({query}) TO {literal(str(temporary))} (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1)"
         ).fetchall()
+    return copied[0][0]
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary name beside a file, which the file takes over once the block has written it."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        yield temporary
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
-    return copied[0][0]

@@ -44,7 +44,17 @@ from pipelines.sources.files import FileReport, landed_report
 from pipelines.sources.findings import Finding
 from pipelines.sources.metric_rows import PARTS, stage_rows
 from pipelines.sources.metric_staging import StagedMetrics
-from pipelines.sources.remembered import Span, ask, days_asked, question, remember, spans, wanted, whole_history
+from pipelines.sources.remembered import (
+    Span,
+    ask,
+    counted,
+    days_asked,
+    question,
+    remember,
+    spans,
+    wanted,
+    whole_history,
+)
 from pipelines.sources.sql import literal, workspace
 
 ROWS_AT_ONCE = 50_000
@@ -147,7 +157,8 @@ def stage(
         )
         spoiled = {landed[name] for name in unusable}
         came = [span for span in answered if span not in spoiled]
-        path = remember(own, folder, source.name, days_asked(asked, came, now, source.settles_after_h))
+        days = days_asked(asked, came, now, source.settles_after_h)
+        path = remember(folder, source.name, days, counted(own, staged.samples))
     return replace(staged, fetched=path)
 
 

@@ -363,7 +363,9 @@ def test_tls_with_its_own_authority_and_a_client_certificate(target: str, stage,
 
 
 def test_check_says_who_answers_which_signals_have_data_and_what_looks_into_gaps(through: Proxy, tmp_path: Path):
-    settings = configured(through.url, tmp_path, "steady", "nowhere", "max_over_time(steady[1h])", "no_function(steady)", "odd")
+    settings = configured(
+        through.url, tmp_path, "steady", "nowhere", "max_over_time(steady[1h])", "no_function(steady)", "odd"
+    )
     settings = settings.model_copy(update={"calendar": settings.calendar.model_copy(update={"as_of": AS_OF.date()})})
     found = [(each.level, each.text) for each in sources.survey(settings.sources.metrics[0], settings)]
     told = " | ".join(f"{level}: {text}" for level, text in found)

@@ -16,7 +16,8 @@ Belongs here: the order of these. Not here: any of them.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, date, datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import duckdb
@@ -32,10 +33,11 @@ from pipelines.sources.prometheus.asking import Asking
 from pipelines.sources.prometheus.client import Client
 from pipelines.sources.prometheus.fetching import Fetching
 from pipelines.sources.prometheus.parts import Catalogue
-from pipelines.sources.prometheus.plan import Windows, wanted
-from pipelines.sources.prometheus.questions import Question, questions
+from pipelines.sources.prometheus.plan import stretches
+from pipelines.sources.prometheus.questions import questions
 from pipelines.sources.prometheus.staging import Night, settle
 from pipelines.sources.prometheus.surveying import surveyed
+from pipelines.sources.remembered import spans, wanted, whole_history
 from pipelines.sources.sql import workspace
 
 
@@ -71,22 +73,14 @@ def stage(
     """See ``pipelines.sources.stage_metrics``."""
     asked = questions(source, signals)
     catalogue = Catalogue(source.name, asked, signals)
-    stretches = {
-        number: windows
+    history = replace(whole_history(as_of, source.history_days), until=min(as_of, now))
+    step = timedelta(minutes=source.step_minutes)
+    windows = {
+        number: stretches(spans(wanted(fetched, question.digest, history), history), step)
         for number, question in enumerate(asked)
-        if (windows := _wanted(source, question, as_of, now, fetched))
     }
+    todo = {number: each for number, each in windows.items() if each}
     with workspace(con, folder) as (own, landing), Client(source.url, source.access, settings) as client:
-        found = Fetching(client, Asking(client, source, catalogue, landing), source, catalogue).run(stretches)
-        night = Night(stretches, now, timedelta(hours=source.settles_after_h), client.skew_s or 0)
+        found = Fetching(client, Asking(client, source, catalogue, landing), source, catalogue).run(todo)
+        night = Night(todo, now, timedelta(hours=source.settles_after_h), client.skew_s or 0)
         return settle(own, found, catalogue, night, server=source.url, folder=folder)
-
-
-def _wanted(
-    source: Prometheus, question: Question, as_of: datetime, now: datetime, fetched: pl.DataFrame | None
-) -> list[Windows]:
-    """The windows of a question on the days that are not complete."""
-    complete: set[date] = set()
-    if fetched is not None:
-        complete = set(fetched.filter((pl.col("query") == question.digest) & pl.col("complete"))["day"])
-    return wanted(as_of, now, source.history_days, timedelta(minutes=source.step_minutes), complete)

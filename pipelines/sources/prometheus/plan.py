@@ -4,20 +4,22 @@ A window [t, t + step) is evaluated one millisecond before its end and stored un
 before t + step, whether a server counts a range's first instant in (Prometheus 2) or not (Prometheus 3), and nothing of
 a night's cut is seen.
 
-Belongs here: days, windows and how a request that was too much is divided. Not here: HTTP.
+Belongs here: windows, and how a request that was too much is divided. Not here: which days are wanted
+(``pipelines.sources.remembered``), HTTP.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
+
+from pipelines.sources.remembered import DAY, Span
 
 MOST_POINTS = 11_000
 """Points of one series that a server gives in one answer."""
 MOST_SAMPLES = 1_500_000
 """What one request asks for, expected: an answer of about 40 MB."""
-A_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class Windows:
 
     def days(self) -> Iterator[Windows]:
         """The part of each UTC day."""
-        day_ms = round(A_DAY / timedelta(milliseconds=1))
+        day_ms = round(DAY / timedelta(milliseconds=1))
         first = self.first
         while first < self.until:
             until = min(self.until, (first // day_ms + 1) * day_ms)
@@ -85,25 +87,13 @@ class Request:
         return tuple(replace(self, label=label, values=some) for some in pieces)
 
 
-def wanted(as_of: datetime, now: datetime, history_days: int, step: timedelta, complete: set[date]) -> list[Windows]:
-    """The windows of the days that are not complete, as few stretches as they make; of those that are over.
-
-    Args:
-        as_of, now: naive UTC.
-    """
+def stretches(spans: Iterable[Span], step: timedelta) -> list[Windows]:
+    """The windows of spans that are over, the oldest first."""
     step_ms = round(step / timedelta(milliseconds=1))
-    end = milliseconds(min(as_of, now)) // step_ms * step_ms
-    day = (as_of - timedelta(days=history_days)).date()
-    stretches: list[Windows] = []
-    while (first := milliseconds(datetime.combine(day, time()))) < end:
-        until = min(milliseconds(datetime.combine(day + A_DAY, time())), end)
-        if day not in complete:
-            if stretches and stretches[-1].until == first:
-                stretches[-1] = replace(stretches[-1], until=until)
-            else:
-                stretches.append(Windows(first, until, step_ms))
-        day += A_DAY
-    return stretches
+    found = (
+        Windows(milliseconds(span.since), milliseconds(span.until) // step_ms * step_ms, step_ms) for span in spans
+    )
+    return sorted((windows for windows in found if len(windows)), key=lambda windows: windows.first)
 
 
 def divided(windows: Windows, most: int) -> Iterator[Windows]:
@@ -126,12 +116,6 @@ def divided(windows: Windows, most: int) -> Iterator[Windows]:
 def most_windows(series: int, most_samples: int = MOST_SAMPLES) -> int:
     """How many windows of so many series one request may ask for."""
     return max(1, min(MOST_POINTS, most_samples // max(series, 1)))
-
-
-def is_settled(day: date, until: int, now: datetime, settles_after: timedelta) -> bool:
-    """Whether nothing more can come of a day that was asked for up to `until`."""
-    end = datetime.combine(day + A_DAY, time())
-    return until == milliseconds(end) and now >= end + settles_after
 
 
 def milliseconds(moment: datetime) -> int:

@@ -12,7 +12,6 @@ complete    a day that was asked for to its end, every piece of it was answered 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -24,11 +23,11 @@ import polars as pl
 import pyarrow.parquet as pq
 
 from pipelines.sources.errors import shown
-from pipelines.sources.metric_staging import FETCHED, IDENTITY, StagedMetrics
+from pipelines.sources.metric_staging import IDENTITY, SERIES, StagedMetrics
 from pipelines.sources.prometheus import ordering
 from pipelines.sources.prometheus.fetching import Fetched
 from pipelines.sources.prometheus.parts import Catalogue, Part
-from pipelines.sources.prometheus.plan import Windows, instant, is_settled
+from pipelines.sources.prometheus.plan import Windows, instant
 from pipelines.sources.rejects import (
     CLOCK,
     INFINITE,
@@ -40,7 +39,8 @@ from pipelines.sources.rejects import (
     TOO_MANY,
     Rejects,
 )
-from pipelines.sources.sql import parquet, registered, write
+from pipelines.sources.remembered import Asked, is_settled, remember
+from pipelines.sources.sql import parquet, registered, replacing, write
 
 LONGEST_LABELS = 120
 REMARKS_TOLD = 5
@@ -55,10 +55,9 @@ DAILY = """
     GROUP BY ALL
 """
 DAYS = """
-    SELECT question, day, count(*) AS series, sum(samples)::BIGINT AS samples
-    FROM daily JOIN identified USING (combination)
+    SELECT query, day, count(*) AS series, sum(samples)::BIGINT AS samples
+    FROM daily JOIN identified USING (combination) JOIN asked USING (question)
     GROUP BY ALL
-    ORDER BY ALL
 """
 NAMELESS = f"""
     SELECT question AS file_no, row_number() OVER (PARTITION BY question ORDER BY told) AS file_row,
@@ -109,14 +108,6 @@ SAMPLES_OF_CLASHES = f"""
     SELECT series_id, ts, max(value) AS value FROM ({SAMPLES}) SEMI JOIN clash USING (series_id) GROUP BY ALL
 """
 IN_ORDER = "SELECT * FROM ({samples}) ORDER BY ts::DATE, series_id, ts"
-SERIES = """
-    -- Several combinations are one series where labels churn; the first unit in order stays.
-    SELECT series_id, source, entity, metric, labels, min(unit) AS unit
-    FROM identified SEMI JOIN (FROM daily WHERE good > 0) USING (combination)
-    WHERE series_id IS NOT NULL
-    GROUP BY ALL
-    ORDER BY series_id
-"""
 
 
 @dataclass(frozen=True)
@@ -163,10 +154,9 @@ def settle(
         staged = write(con, samples, folder / "samples.parquet")
     else:
         staged = _write_in_order(stretches, catalogue, folder / "samples.parquet")
-    write(con, SERIES, folder / "series.parquet")
-    days = {(question, day): found for question, day, *found in con.execute(DAYS).fetchall()}
-    remembered = pl.DataFrame(list(_remembered(fetched, catalogue, night, days)), FETCHED, orient="row")
-    remembered.write_parquet(folder / "fetched.parquet")
+    write(con, SERIES.format(sampled="FROM daily WHERE good > 0"), folder / "series.parquet")
+    with registered(con, "asked", _digests(catalogue)):
+        counts = con.sql(DAYS).pl()
     return StagedMetrics(
         series=folder / "series.parquet",
         samples=folder / "samples.parquet",
@@ -177,7 +167,7 @@ def settle(
         conflicts=conflicts,
         held_back=0,
         rejected=rejects.counts(),
-        fetched=folder / "fetched.parquet",
+        fetched=remember(folder, catalogue.source, _asked(fetched, catalogue, night), counts),
         asked={f"answers_by_{way.value.replace(' ', '_')}": n for way, n in sorted(fetched.ways.items(), key=str)},
     )
 
@@ -187,17 +177,15 @@ def _write_in_order(stretches: Sequence[Sequence[Part]], catalogue: Catalogue, p
     ids = [row[1] for row in catalogue.rows]
     series = np.array([key or 0 for key in ids], np.uint64)
     known = np.array([key is not None for key in ids], bool)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     staged = 0
-    try:
-        with pq.ParquetWriter(temporary, ordering.SAMPLES, compression="zstd", use_dictionary=False) as writer:
-            for stretch in stretches:
-                for table in ordering.ordered(stretch, series, known):
-                    writer.write_table(table, row_group_size=ROWS_IN_A_GROUP)
-                    staged += table.num_rows
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with (
+        replacing(path) as temporary,
+        pq.ParquetWriter(temporary, ordering.SAMPLES, compression="zstd", use_dictionary=False) as writer,
+    ):
+        for stretch in stretches:
+            for table in ordering.ordered(stretch, series, known):
+                writer.write_table(table, row_group_size=ROWS_IN_A_GROUP)
+                staged += table.num_rows
     return staged
 
 
@@ -259,10 +247,17 @@ def _span(windows: Sequence[Windows | None]) -> str:
 # -------------------------------------------------------------------------------------------------- what is remembered
 
 
-def _remembered(
-    fetched: Fetched, catalogue: Catalogue, night: Night, days: Mapping[tuple[int, date], Sequence[int]]
-) -> Iterator[tuple]:
-    """Rows of `FETCHED`: the days of which no piece is missing."""
+def _digests(catalogue: Catalogue) -> pl.DataFrame:
+    """By which each question is remembered."""
+    return pl.DataFrame(
+        [(number, question.digest) for number, question in enumerate(catalogue.questions)],
+        {"question": pl.Int32, "query": pl.String},
+        orient="row",
+    )
+
+
+def _asked(fetched: Fetched, catalogue: Catalogue, night: Night) -> Iterator[Asked]:
+    """The days of which no piece is missing."""
     missing: set[tuple[int, date | None]] = set()
     for failure in fetched.failures:
         missing.update((failure.question, day) for day in (_dates(failure.windows) if failure.windows else [None]))
@@ -273,9 +268,9 @@ def _remembered(
             key = number, windows.day
             if key in missing or (number, None) in missing:
                 continue
-            complete = key not in doubted and is_settled(windows.day, windows.until, now, night.settles_after)
-            digest = catalogue.questions[number].digest
-            yield catalogue.source, digest, windows.day, instant(windows.until), complete, *days.get(key, (0, 0))
+            until = instant(windows.until)
+            complete = key not in doubted and is_settled(windows.day, until, now, night.settles_after)
+            yield catalogue.questions[number].digest, windows.day, until, complete
 
 
 def _dates(windows: Windows) -> list[date]:

@@ -33,7 +33,17 @@ from pipelines.sources.findings import Finding
 from pipelines.sources.http import FetchError
 from pipelines.sources.metric_rows import PARTS, Unfetched, stage_rows
 from pipelines.sources.metric_staging import StagedMetrics
-from pipelines.sources.remembered import Span, ask, days_asked, question, remember, spans, wanted, whole_history
+from pipelines.sources.remembered import (
+    Span,
+    ask,
+    counted,
+    days_asked,
+    question,
+    remember,
+    spans,
+    wanted,
+    whole_history,
+)
 from pipelines.sources.sql import file_name, quoted, registered, workspace, write
 from pipelines.sources.zabbix.api import Api
 from pipelines.sources.zabbix.items import Item, choose
@@ -113,7 +123,7 @@ def stage(
         )
         days = days_asked(asked, got.answered, now, source.settles_after_h)
         known = ((_of_item(asked, item), as_of.date(), as_of, True) for item in got.known)
-        path = remember(own, folder, source.name, chain(days, known))
+        path = remember(folder, source.name, chain(days, known), counted(own, staged.samples))
     return replace(staged, fetched=path)
 
 

@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.sources.prometheus.answers import Block
-from pipelines.sources.prometheus.plan import Request, Windows, divided, is_settled, milliseconds, wanted
+from pipelines.sources.prometheus.plan import Request, Windows, divided, milliseconds, stretches
 from pipelines.sources.prometheus.windows import STALE, averaged, begun
+from pipelines.sources.remembered import Span
 
 STEP = 300_000
 DAY = date(2026, 3, 1)
@@ -15,17 +16,22 @@ FIVE_MINUTES = timedelta(minutes=5)
 
 
 def test_a_night_asks_for_whole_days_up_to_its_cut():
-    (stretch,) = wanted(AS_OF, AS_OF + timedelta(hours=3), 2, FIVE_MINUTES, set())
+    (stretch,) = stretches([Span(datetime(2026, 2, 27), AS_OF)], FIVE_MINUTES)
     assert stretch == Windows(milliseconds(datetime(2026, 2, 27)), milliseconds(AS_OF), STEP)
     parameters = stretch.parameters
     assert parameters["start"].endswith("99.999") and float(parameters["end"]) < milliseconds(AS_OF) / 1000
 
 
-def test_days_that_are_complete_are_left_out_and_no_window_is_unfinished():
-    now = datetime(2026, 3, 1, 12, 3)
-    first, last = wanted(AS_OF, now, 3, FIVE_MINUTES, {date(2026, 2, 27)})
-    assert (first.day, len(first)) == (date(2026, 2, 26), 288)
-    assert last.day == date(2026, 2, 28) and last.until == milliseconds(datetime(2026, 3, 1, 12))
+def test_stretches_are_in_order_and_no_window_is_unfinished():
+    midnight = datetime(2026, 3, 1)
+    now, before = (
+        Span(midnight, midnight + timedelta(hours=12, minutes=3)),
+        Span(midnight - timedelta(days=2), midnight),
+    )
+    first, last = stretches([now, before], FIVE_MINUTES)
+    assert (first.day, len(first)) == (date(2026, 2, 27), 2 * 288)
+    assert last.day == date(2026, 3, 1) and last.until == milliseconds(datetime(2026, 3, 1, 12))
+    assert stretches([Span(midnight, midnight + timedelta(minutes=3))], FIVE_MINUTES) == []
 
 
 @given(st.integers(0, 900), st.integers(1, 900), st.integers(1, 400))
@@ -46,14 +52,6 @@ def test_a_request_is_halved_down_to_one_window_and_one_value():
     assert Request(0, Windows(0, STEP, STEP)).halves() == ()
     assert [half.values for half in request.shares("a", ("x", "y", "z"))] == [("x",), ("y", "z")]
     assert request.shares("a", ("x",)) == ()
-
-
-def test_a_day_settles_when_it_is_over_and_was_asked_for_to_its_end():
-    end = datetime(2026, 3, 2)
-    settles = timedelta(hours=6)
-    assert is_settled(DAY, milliseconds(end), end + settles, settles)
-    assert not is_settled(DAY, milliseconds(end), end + timedelta(hours=5), settles)
-    assert not is_settled(DAY, milliseconds(end) - STEP, end + settles, settles)
 
 
 @given(
