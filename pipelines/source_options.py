@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from typing import Annotated, Any, ClassVar, Literal, get_args
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Discriminator, Field, SecretStr, Tag, model_validator
 
@@ -17,6 +18,21 @@ ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
 MetricColumn = Literal["source", "entity", "metric", "ts", "value", "unit"]
+
+
+def _server(text: str) -> str:
+    if re.match(r"([^/]*://)?[^/]*@", text):
+        raise ValueError("an address must hold no user or password; put them under access")
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname or re.search(r"[\s?#]", text):
+        raise ValueError(f"{text.partition('?')[0]!r} is no address; write it as http://server.example.com:9090/path")
+    return text.rstrip("/")
+
+
+Server = Annotated[
+    str, AfterValidator(_server), Field(json_schema_extra={"pattern": r"^https?://[^\s/@?#]+(/[^\s?#]*)?$"})
+]
+"""Where a server is: its address as far as all that is asked of it has in common, without a slash at the end."""
 
 
 def _sendable(secret: SecretStr) -> SecretStr:
@@ -114,7 +130,7 @@ class Prometheus(Options):
 
     name: Name
     type: Literal["prometheus"]
-    url: str = Field(pattern=r"^https?://[^\s/@]+(/\S*)?$", description="as far as before /api/v1")
+    url: Server = Field(description="as far as before /api/v1")
     access: Access = Access()
     matchers: str = Field(default="", description='added to every selector of the presets, e.g. cluster="prod"')
     step_minutes: Literal[1, 2, 5, 10, 15, 30, 60] = Field(default=5, description="of the averages that are fetched")
@@ -205,7 +221,7 @@ class Zabbix(Options):
 
     name: Name
     type: Literal["zabbix"]
-    url: str = Field(pattern=r"^https?://[^\s/@?]+(/[^\s?]*)?$", description="of its frontend, before /api_jsonrpc.php")
+    url: Server = Field(description="of its frontend, before /api_jsonrpc.php")
     access: Access = Field(default=Access(), description="bearer: an API token; or a user's username and password")
     groups: list[str] = Field(default_factory=list, description="globs of host groups; default: all")
     hosts: list[str] = Field(default_factory=list, description="globs of hosts' technical names; default: all")

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from features.known_bad import Span, Window
 from features.options import Options
-from pipelines.source_options import Access
+from pipelines.source_options import Access, Server
 
 
 def _moment(value: object) -> object:
@@ -25,15 +24,6 @@ def _moment(value: object) -> object:
         return datetime.fromisoformat(value)  # pyright: ignore[reportArgumentType]
     except (TypeError, ValueError) as error:
         raise ValueError(f"{value!r} is no time; write it as 2026-05-31T22:00, or with a zone: +02:00, Z") from error
-
-
-def _address(text: str) -> str:
-    parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError(f"{text!r} is no address; write it as http://alertmanager.example.com:9093")
-    if parts.username or parts.password:
-        raise ValueError("an address must hold no user or password; put them under access")
-    return text.rstrip("/")
 
 
 Moment = Annotated[datetime, BeforeValidator(_moment)]
@@ -89,7 +79,7 @@ class CalendarFile(Scope):
 class Silences(Options):
     """The silences of an Alertmanager that are about hosts or services, not about a single alert."""
 
-    alertmanager: Annotated[str, AfterValidator(_address)] = Field(description="its address, as people open it")
+    alertmanager: Server = Field(description="its address, as people open it")
     entity_labels: list[str] = Field(
         default=["instance", "node", "host"], description="labels whose values name entities; ports are dropped"
     )

@@ -60,7 +60,7 @@ class Client:
     """
 
     def __init__(self, url: str, access: Access, settings: Settings):
-        self.url = url.rstrip("/")
+        self.url = url
         self.skew_s: float | None = None
         """By how much the server's clock is ahead of ours, as of its last answer."""
         self.is_victoria_metrics = False

@@ -34,7 +34,7 @@ class Api:
 
     def __init__(self, source: Zabbix, settings: Settings):
         self._access = source.access
-        self._url = f"{source.url.rstrip('/')}/api_jsonrpc.php"
+        self._url = f"{source.url}/api_jsonrpc.php"
         self.name = address(source.url)
         self._client = Client(
             source.access.model_copy(update={"bearer": None, "username": None, "password": None}), settings

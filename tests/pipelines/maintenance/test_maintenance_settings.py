@@ -58,6 +58,8 @@ def test_times_without_a_zone_are_the_calendar_s(written: str, starts_at: dateti
         ("{alertmanager: am:9093}", "maintenance[0].alertmanager: 'am:9093' is no address; write it as http://"),
         ("{alertmanager: 'http://u:p@am'}", "maintenance[0].alertmanager: an address must hold no user or password"),
         ("{alertmanager: 'http://am', access: {bearer: \"a\\nb\"}}", "access.bearer: a header holds"),
+        ("{alertmanager: 'u:p@am'}", "maintenance[0].alertmanager: an address must hold no user or password"),
+        ("{alertmanager: 'htp://u:p@am'}", "maintenance[0].alertmanager: an address must hold no user or password"),
         ("soon", "maintenance[0]: "),
     ],
 )  # fmt: skip

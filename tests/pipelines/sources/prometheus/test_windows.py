@@ -10,7 +10,6 @@ from pipelines.sources.prometheus.windows import STALE, averaged, begun
 from pipelines.sources.remembered import Span
 
 STEP = 300_000
-DAY = date(2026, 3, 1)
 AS_OF = datetime(2026, 3, 1, 23)
 FIVE_MINUTES = timedelta(minutes=5)
 
