@@ -1,4 +1,4 @@
-"""Is it getting longer or shorter? A slope with its interval, a test that allows for runs, and many of them at once."""
+"""Is it getting longer or shorter? A slope with its interval, and a test that allows for runs."""
 
 from __future__ import annotations
 
@@ -144,8 +144,3 @@ def _blocks(at: np.ndarray) -> list[int]:
 def _log_median(seconds: np.ndarray, finished: np.ndarray) -> float:
     median = Survival.fit(seconds, finished).quantile(0.5)
     return float(np.log1p(seconds.max() if median is None else median))
-
-
-def q_values(p_values: np.ndarray) -> np.ndarray:
-    """Benjamini & Hochberg (1995): calling all with q <= 5 % leaves at most 5 % false ones among them, on average."""
-    return stats.false_discovery_control(p_values) if len(p_values) else p_values
