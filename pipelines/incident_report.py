@@ -38,7 +38,7 @@ def write_report(settings: Settings, night: date, out: Path) -> list[Path]:
     Site(settings).make_sample()
     as_of = cut(night, settings.zone)
     incidents, events = _read(settings, as_of)
-    found = trends(durations(as_of_view(incidents, events, as_of), as_of), as_of, settings.incidents)
+    found = trends(durations(as_of_view(incidents, events, as_of), as_of, events), as_of, settings.incidents)
     try:
         return write(found, out)
     except OSError as error:

@@ -16,7 +16,9 @@ SCHEMA = (
     dict.fromkeys(TEXTS, pl.String)
     | {name: kind for s in STAMPS for name, kind in ((f"{s}_at", pl.Datetime("us")), (f"{s}_basis", pl.String))}
     | {"updated_at": pl.Datetime("us"), "reopen_count": pl.Int32, "reassignment_count": pl.Int32}
-    | {"is_predicted": pl.Boolean}
+    | {"is_predicted": pl.Boolean, "is_major": pl.Boolean, "sla_met": pl.Boolean, "on_hold_s": pl.Int32}
+    | {"review_at": pl.Datetime("us"), "actions_total": pl.Int32, "actions_done": pl.Int32}
+    | dict.fromkeys(("commander", "communications", "experts"), pl.String)
 )
 EVENTS = {
     "source": pl.String, "incident_id": pl.String, "event_no": pl.Int32, "changed_at": pl.Datetime("us"),
