@@ -16,7 +16,8 @@ from pipelines.publishing.results import NIGHTLY_TABLES, SETTLED_TABLES, StagedR
 from pipelines.publishing.runs import newest_night
 from pipelines.site import Night, Site
 from pipelines.trackers.publish import publish
-from reports.incident_page import charts, summary_markdown
+from reports.incident_charts import charts
+from reports.incident_summary import summary_markdown
 
 INCIDENT_TRENDS = ["reports", "incident_trends"]
 RUNS = ["main", "runs"]
@@ -26,14 +27,20 @@ RUNS = ["main", "runs"]
     key=INCIDENT_TRENDS,
     group_name="reports",
     kinds={"scipy", "parquet"},
-    deps=[INCIDENT_DURATIONS],
-    description="MTTA and MTTR per month and slice, with intervals, still-open incidents and verdicts.",
+    deps=[INCIDENT_DURATIONS, TICKET_EVENTS],
+    description="MTTA and MTTR per period and slice, with intervals and verdicts; goals; recurring problems.",
 )
 def incident_trends(context: dg.AssetExecutionContext, site: dg.ResourceParam[Site]) -> dg.MaterializeResult:
     night = site.night(context)
     with night.progress.stage("incident trends"):
         durations = night.frames.read("features.incident_durations")
-        trends = incident_report.trends(durations, night.as_of, night.settings.incidents)
+        with night.warehouse.reader() as con:
+            tonight = night.frames.path("reports.ticket_events")
+            foreseen = incident_report.known_tickets(con, night.as_of, night.settings.incidents, tonight)
+        refused = night.frames.noted("staged.incidents")["refused"]
+        calendar = incident_report.calendar(night.settings)
+        beside = incident_report.Beside(calendar, refused["incidents"], refused["events"], *foreseen)
+        trends = incident_report.trends(durations, night.as_of, night.settings.incidents, beside)
         path = night.frames.write("reports.incident_trends", trends.table)
         written = incident_report.write(trends, night.reports)
     told = metadata.table(path) | {"verdicts": dg.MetadataValue.md(summary_markdown(trends))}

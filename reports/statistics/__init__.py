@@ -6,7 +6,7 @@ Every interval is two-sided at 95 %. Where no interval exists at a sample's size
 How often each really holds is measured: docs/statistics.md.
 """
 
-from reports.statistics.counts import Gap, RateChange, count_interval, gap, rate_change, share_interval
+from reports.statistics.counts import Gap, RateChange, count_interval, dispersion, gap, rate_change, share_interval
 from reports.statistics.coverage import mean_coverage
 from reports.statistics.fdr import q_values
 from reports.statistics.intervals import ALPHA, Interval, mean_interval, quantile_interval
@@ -18,6 +18,6 @@ from reports.statistics.xmr import Xmr, xmr
 
 __all__ = [
     "ALPHA", "Effect", "Gap", "Interval", "MixShift", "RateChange", "Ratio", "Strata", "Survival", "Trend", "Xmr",
-    "count_interval", "gap", "mann_kendall", "mean_coverage", "mean_interval", "median_ratio", "mix_shift", "q_values",
-    "quantile_interval", "rate_change", "share_interval", "theil_sen", "trend", "xmr",
+    "count_interval", "dispersion", "gap", "mann_kendall", "mean_coverage", "mean_interval", "median_ratio",
+    "mix_shift", "q_values", "quantile_interval", "rate_change", "share_interval", "theil_sen", "trend", "xmr",
 ]  # fmt: skip

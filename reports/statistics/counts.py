@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from scipy import special, stats
+import numpy as np
+from scipy import special
 
 from reports.statistics.intervals import ALPHA, Interval
 
@@ -54,25 +55,45 @@ class RateChange(NamedTuple):
     p_value: float
 
 
-def rate_change(before: int, after: int, exposures: tuple[float, float] = (1.0, 1.0)) -> RateChange | None:
+def rate_change(
+    before: float, after: float, exposures: tuple[float, float] = (1.0, 1.0), dispersion: float = 1.0
+) -> RateChange | None:
     """Did events become more or less frequent? The conditional test of Przyborowski & Wilenski (1940), Biometrika 31.
 
     Given their sum, the later count is binomial; the interval is Clopper & Pearson's (1934) of its share, as a ratio of
-    rates. Exact for Poisson counts, so a little too wide.
+    rates, and the p-value twice the smaller tail. Exact for Poisson counts, so a little too wide. Counts that vary more
+    than Poisson's, as where one fault is reported many times over, are worth less: both are divided by their dispersion
+    (as in quasi-Poisson regression, McCullagh & Nelder 1989, section 6.2) and need not be whole then.
 
     Args:
         exposures: how long each was observed, of any one unit.
+        dispersion: variance / mean of the counts of equal short times, from 1.
 
     Returns:
         None where there was no event at all; a value or an end may be 0 or infinite.
     """
-    n = before + after
-    if n == 0:
+    if before + after == 0:
         return None
-    test = stats.binomtest(after, n, exposures[1] / sum(exposures))
-    interval = test.proportion_ci(1 - ALPHA, method="exact")
-    lo, value, hi = (_odds(share) * exposures[0] / exposures[1] for share in (interval.low, after / n, interval.high))
-    return RateChange(value, lo, hi, float(test.pvalue))
+    first, second = before / dispersion, after / dispersion
+    share = exposures[1] / sum(exposures)
+    lo = float(special.betaincinv(second, first + 1, ALPHA / 2)) if second else 0.0
+    hi = float(special.betaincinv(second + 1, first, 1 - ALPHA / 2)) if first else 1.0
+    at_least = float(special.betainc(second, first + 1, share)) if second else 1.0
+    at_most = 1 - float(special.betainc(second + 1, first, share)) if first else 1.0
+    scale = exposures[0] / exposures[1]
+    lo, value, hi = (_odds(each) * scale for each in (lo, second / (first + second), hi))
+    return RateChange(value, lo, hi, min(1.0, 2 * min(at_least, at_most)))
+
+
+def dispersion(counts: np.ndarray, expected: np.ndarray, fitted: int) -> float:
+    """Pearson's statistic over its degrees of freedom: how much more counts vary than Poisson's do; at least 1.
+
+    Args:
+        counts, expected: [m], where expected is above 0.
+        fitted: how many means were fitted to get `expected`.
+    """
+    free = len(counts) - fitted
+    return 1.0 if free < 1 else max(1.0, float(((counts - expected) ** 2 / expected).sum() / free))
 
 
 def _odds(share: float) -> float:

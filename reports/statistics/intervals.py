@@ -10,7 +10,7 @@ import numpy as np
 from scipy import special
 
 ALPHA = 0.05
-RESAMPLES, GROUPS = 399, 1000  # (B + 1) alpha / 2 is whole
+RESAMPLES, FEWER, GROUPS = 399, 199, 1000  # (B + 1) alpha / 2 is whole for both
 
 
 class Interval(NamedTuple):
@@ -93,8 +93,9 @@ def mean_interval(values: np.ndarray) -> Interval | None:
     ordered = _grouped(np.sort(values).astype(float))
     n = len(ordered)
     rng = np.random.default_rng(int.from_bytes(hashlib.blake2b(ordered.tobytes(), digest_size=8).digest(), "big"))
-    statistics = np.sort(_studentised(ordered, rng, RESAMPLES))
-    tail = int((RESAMPLES + 1) * ALPHA / 2)
+    resamples = RESAMPLES if n <= 200 else FEWER
+    statistics = np.sort(_studentised(ordered, rng, resamples))
+    tail = int((resamples + 1) * ALPHA / 2)
     low, high = statistics[-tail], statistics[tail - 1]
     if not np.isfinite(low) or not np.isfinite(high):
         return None

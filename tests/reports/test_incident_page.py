@@ -6,7 +6,9 @@ import pytest
 from incident_examples import AS_OF, frame, year
 
 from features.incidents import AFTER_THE_FACT
-from reports.incident_page import charts, render, summary_markdown
+from reports.incident_charts import charts
+from reports.incident_page import render
+from reports.incident_summary import summary_markdown
 from reports.incident_trends import IncidentTrends, trends
 
 HOSTILE = "<script>alert(1)</script> | `x` [a](http://b) {{ 7*7 }}"
@@ -84,7 +86,7 @@ def test_equal_numbers_give_an_equal_page(found: IncidentTrends, page: str) -> N
 
 def test_pictures_are_pngs_and_equal_for_equal_numbers(found: IncidentTrends) -> None:
     pictures = charts(found)
-    assert list(pictures) == ["mttr", "mtta", "shares", "open"]
+    assert list(pictures) == ["mttr", "mtta", "curve", "behaviour", "shares", "open"]
     assert all(png.startswith(b"\x89PNG") for png in pictures.values())
     few = trends(year(8), AS_OF)
     assert charts(few) == charts(few)
