@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -45,10 +44,9 @@ def write_report(settings: Settings, night: date, out: Path) -> list[Path]:
         raise SettingsError("sources.incidents: none is named, so there is nothing to report on; add one")
     Site(settings).make_sample()
     as_of = cut(night, settings.zone)
-    read = _read(settings, as_of)
-    view = as_of_view(read.incidents, read.events, as_of)
-    beside = Beside(calendar(settings), read.refused, read.refused_events, *_foreseen(settings, as_of))
-    found = trends(durations(view, as_of, read.events), as_of, settings.incidents, beside)
+    took, refused, refused_events = _durations(settings, as_of)
+    beside = Beside(calendar(settings), refused, refused_events, *_foreseen(settings, as_of))
+    found = trends(took, as_of, settings.incidents, beside)
     try:
         return write(found, out)
     except OSError as error:
@@ -60,17 +58,8 @@ def calendar(settings: Settings) -> WorkingCalendar:
     return WorkingCalendar(settings.zone, settings.calendar.working_hours, frozenset(settings.calendar.holidays))
 
 
-@dataclass(frozen=True)
-class _Read:
-    """What all sources hold: columns of raw.incidents and raw.incident_events; rows that were refused, by reason."""
-
-    incidents: pl.DataFrame
-    events: pl.DataFrame
-    refused: Mapping[str, int]
-    refused_events: Mapping[str, int]
-
-
-def _read(settings: Settings, as_of: datetime) -> _Read:
+def _durations(settings: Settings, as_of: datetime) -> tuple[pl.DataFrame, Counter[str], Counter[str]]:
+    """The durations of the incidents of all sources; rows of incidents, and of events, that were refused, by reason."""
     now = datetime.now(UTC).replace(tzinfo=None)
     with TemporaryDirectory(prefix="forewarn-") as name:
         folder = Path(name)
@@ -83,12 +72,15 @@ def _read(settings: Settings, as_of: datetime) -> _Read:
                         con, source, settings, as_of=as_of, now=now, folder=folder / "sources" / source.name
                     )
                 )
-            return _Read(
-                _newest(con, [each.incidents for each in staged], KEY, "updated_at"),
-                _newest(con, [each.incident_events for each in staged], (*KEY, "event_no"), "changed_at"),
-                sum((Counter(each.counts.rejected) for each in staged), Counter()),
-                sum((Counter(each.event_counts.rejected) for each in staged), Counter()),
-            )
+            incidents = _newest(con, [each.incidents for each in staged], KEY, "updated_at")
+            events = _newest(con, [each.incident_events for each in staged], (*KEY, "event_no"), "changed_at")
+    view = as_of_view(incidents, events, as_of)
+    del incidents  # a million of them are half a GiB
+    return (
+        durations(view, as_of, events),
+        sum((Counter(each.counts.rejected) for each in staged), Counter()),
+        sum((Counter(each.event_counts.rejected) for each in staged), Counter()),
+    )
 
 
 def _foreseen(settings: Settings, as_of: datetime) -> tuple[pl.DataFrame | None, pl.DataFrame | None]:
@@ -139,6 +131,8 @@ def known_tickets(
 def _newest(con: duckdb.DuckDBPyConnection, files: list[Path], key: Sequence[str], version: str) -> pl.DataFrame:
     """One row a key where sources overlap: the newest version, then the greater by content, as a night has it too."""
     keys = ", ".join(key)
+    if len(files) == 1:  # one row a key, and in order, as it was staged
+        return con.sql(f"FROM {parquet(*files)}").pl()
     return con.sql(
         f"SELECT s.* FROM {parquet(*files)} AS s"
         f" QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY s.{version} DESC, s::VARCHAR DESC) = 1"

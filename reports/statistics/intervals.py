@@ -54,13 +54,15 @@ def _ranks(n: int, q: float, alpha: float) -> tuple[int, float] | None:
 
     With B binomial(n, q), the r-th smallest value (from 1) lies above the quantile with probability P(B < r).
     """
-    tail = special.bdtr(np.arange(n), n, q)  # P(B <= r - 1) for r = 1..n
-    r = int(np.searchsorted(tail, alpha / 2, side="right"))
+    spread = 10 * np.sqrt(n * q * (1 - q)) + 10
+    first, last = max(0, int(n * q - spread)), min(n, int(n * q + spread))  # beyond these nothing is left to add
+    tail = special.bdtr(np.arange(first, last), n, q)  # P(B <= r - 1) for r = 1..n
+    r = first + int(np.searchsorted(tail, alpha / 2, side="right"))
     if r == 0:
         return None
     if r == n:
         return n - 1, 0.0
-    below, above = alpha / 2 - tail[r - 1], tail[r] - alpha / 2
+    below, above = alpha / 2 - tail[r - 1 - first], tail[r - first] - alpha / 2
     return r - 1, 1.0 if below + above == 0 else float(
         (n - r) * q * below / ((n - r) * q * below + r * (1 - q) * above)
     )

@@ -22,12 +22,13 @@ SCHEMA = {
 def row(name: str, created: datetime, took: float | None, as_of: datetime = AS_OF, **given: Any) -> dict[str, Any]:
     """An incident that took so many seconds, or is still open; acknowledged after a tenth of that."""
     ended = None if took is None else created + timedelta(seconds=took)
-    return dict.fromkeys(SCHEMA) | {
+    known = {
         "source": "s", "incident_id": name, "created_at": created, "ended_at": ended, "is_open": ended is None,
         "age_s": (as_of - created).total_seconds(), "service": "db", "severity": "2", "team": "ops", "reopen_count": 0,
-        "changed_after_close": False, "resolved_in_bulk": False, "time_to_acknowledge_s": None if took is None else took / 10, "acknowledge_excluded": None,
-        "time_to_resolve_s": took, "resolve_excluded": None,
-    } | given  # fmt: skip
+        "changed_after_close": False, "resolved_in_bulk": False, "time_to_resolve_s": took,
+        "time_to_acknowledge_s": None if took is None else took / 10,
+    }  # fmt: skip
+    return dict.fromkeys(SCHEMA) | known | given
 
 
 def frame(rows: list[dict[str, Any]]) -> pl.DataFrame:
