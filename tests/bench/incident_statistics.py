@@ -2,7 +2,7 @@
 
     python tests/bench/incident_statistics.py [--samples 4000] [--pages 300] [--seed 0]
 
-Durations are log-normal with sigma 1.5, as incidents have; n = 10, 20, 50, 200. Prints two tables in Markdown, as
+Durations are log-normal with sigma 1.5, as incidents have. Prints two tables in Markdown, as
 docs/statistics.md has them:
 
 - the share of samples whose 95 % interval held the truth: of a median, of the ratio of two medians (equal sizes, and 10
@@ -17,7 +17,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from pathlib import Path
 
 import numpy as np
@@ -25,26 +25,30 @@ import polars as pl
 from scipy import stats
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "reports")]
+sys.path.insert(0, str(ROOT))
 
-from incident_examples import frame, row  # noqa: E402
-
+from features.incidents import ROLES  # noqa: E402
 from reports.incident_goals import ON_TRACK, REACHED  # noqa: E402
 from reports.incident_options import Goal, IncidentOptions  # noqa: E402
 from reports.incident_trends import IMPROVING, WORSENING, IncidentTrends, trends  # noqa: E402
 from reports.problems import LESS_OFTEN, MORE_OFTEN  # noqa: E402
 from reports.statistics import Interval, mean_interval, median_ratio, quantile_interval  # noqa: E402
 
-SIZES = (10, 20, 50, 200)
+SIZES = (10, 20, 50, 200, 2000)
 LEVEL, SIGMA = 8.0, 1.5
 AS_OF = datetime(2026, 6, 1)
-GOALS = (
-    Goal(measure="mttr", change=-0.3, start=date(2026, 1, 1), by=date(2026, 12, 31)),
-    Goal(measure="mtta", change=-0.3, start=date(2026, 1, 1), by=date(2026, 4, 30)),
+GOALS = tuple(
+    Goal.model_validate({"measure": measure, "change": -0.3, "from": date(2026, 1, 1), "by": by})
+    for measure, by in (("mttr", date(2026, 12, 31)), ("mtta", date(2026, 4, 30)))
 )
 # Nothing but verdicts is asked for.
 OPTIONS = IncidentOptions(minimum_n=10, months=12, quarters=0, weeks=0, slice_minimum=40, goals=GOALS)
-Sampler = Callable[[np.random.Generator, int], np.ndarray]
+UNKNOWN: dict[pl.DataType | type[pl.DataType], tuple[str, ...]] = {
+    pl.String: ("entity", "resolve_excluded", "acknowledge_excluded"),
+    pl.Float64: ("on_hold_s",),
+    pl.Int32: ("reopen_count", "reassignment_count", "actions_total", "actions_done"),
+    pl.Boolean: ("sla_met", "is_major", "reviewed", *ROLES, "changed_after_close", "resolved_in_bulk"),
+}
 
 
 def main() -> None:
@@ -58,6 +62,8 @@ def main() -> None:
         [f"n = {n}" for n in SIZES],
         coverage(asked.samples, asked.seed),
     )
+    if not asked.pages:
+        return
     of_pages = (
         (name, _judged(asked.pages, *unchanged(asked.pages, asked.seed, rho)))
         for name, rho in (("independent durations", 0.0), ("spells", 0.5))
@@ -142,24 +148,31 @@ def _verdicts(found: IncidentTrends) -> Iterator[str]:
 
 
 def _year(rng: np.random.Generator, rho: float) -> pl.DataFrame:
+    """As ``features.incidents.durations`` hands them over."""
     levels = rng.normal(size=27)
     for k in range(1, 27):
         levels[k] = rho * levels[k - 1] + np.sqrt(1 - rho**2) * levels[k]
-    share = 1 / 3 if rho else 0.0
-    rows = []
-    for number, day in enumerate(np.sort(rng.uniform(0, 364, 400))):
-        created = AS_OF - timedelta(days=365 - float(day))
-        noise = np.sqrt(share) * levels[int(day // 14)] + np.sqrt(1 - share) * rng.normal()
-        took = float(np.exp(LEVEL + SIGMA * noise))
-        still_open = created + timedelta(seconds=took) >= AS_OF
-        fault = ("disk full", "login slow", "queue grows", "job late")[int(rng.integers(4))]
-        named = {"service": f"s{rng.integers(5)}", "team": f"t{rng.integers(3)}", "title": f"{fault} {number}"}
-        rows.append(
-            row(f"{number:04}", created, None if still_open else took, AS_OF, category="c", severity="2", **named)
-        )
-        if not still_open:
-            rows[-1]["time_to_acknowledge_s"] = took * float(rng.uniform(0.05, 0.3))
-    return frame(rows)
+    share, n = (1 / 3 if rho else 0.0), 400
+    day = np.sort(rng.uniform(0, 364, n))
+    noise = np.sqrt(share) * levels[(day // 14).astype(int)] + np.sqrt(1 - share) * rng.normal(size=n)
+    took, age = np.exp(LEVEL + SIGMA * noise), (365 - day) * 86_400
+    done = took < age
+    created = np.datetime64(AS_OF, "us") - (age * 1e6).astype("timedelta64[us]")
+    fault = np.array(["disk full", "login slow", "queue grows", "job late"])[rng.integers(0, 4, n)]
+    known = pl.DataFrame({
+        "source": ["s"] * n, "incident_id": [f"{number:04}" for number in range(n)], "created_at": created,
+        "age_s": age, "is_open": ~done, "title": fault, "category": ["c"] * n, "severity": ["2"] * n,
+        "service": [f"s{k}" for k in rng.integers(0, 5, n)], "team": [f"t{k}" for k in rng.integers(0, 3, n)],
+        "took": took, "acknowledged": took * rng.uniform(0.05, 0.3, n),
+    })  # fmt: skip
+    finished = ~pl.col("is_open")
+    return known.with_columns(
+        pl.lit(None, kind).alias(name) for kind, names in UNKNOWN.items() for name in names
+    ).with_columns(
+        ended_at=pl.when(finished).then(pl.col("created_at") + pl.duration(microseconds=pl.col("took") * 1e6)),
+        time_to_resolve_s=pl.when(finished).then("took"),
+        time_to_acknowledge_s=pl.when(finished).then("acknowledged"),
+    )
 
 
 if __name__ == "__main__":

@@ -1,7 +1,11 @@
 import numpy as np
 import pytest
+from duration_samples import DURATIONS as SOME
+from duration_samples import arrays, needs_data, real, real_durations
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lifelines import KaplanMeierFitter
+from lifelines.utils import median_survival_times
 from scipy import stats
 
 from reports.statistics import Survival
@@ -48,3 +52,32 @@ def test_leaving_out_what_is_open_flatters() -> None:
     found = Survival.fit(np.minimum(took, age), finished)
     assert found.median == pytest.approx(np.median(took), rel=0.1)
     assert np.median(took[finished]) < 0.6 * np.median(took)
+
+
+def check_against_lifelines(seconds: np.ndarray, finished: np.ndarray) -> None:
+    found, theirs = Survival.fit(seconds, finished), KaplanMeierFitter().fit(seconds, finished)
+    assert found.survival == pytest.approx(theirs.survival_function_at_times(found.times).to_numpy(), abs=1e-12)
+    bands = theirs.confidence_interval_survival_function_.loc[found.times].to_numpy().T
+    inner = (found.survival > 0) & (found.survival < 1)
+    for ours, expected in zip(found.band(), bands, strict=True):
+        assert ours[inner] == pytest.approx(expected[inner], abs=1e-9)
+    if np.abs(found.survival - 0.5).min() > 1e-9:  # at exactly a half their rounding decides
+        median = theirs.median_survival_time_
+        assert found.median == (None if np.isinf(median) else median)
+
+
+@settings(max_examples=60, deadline=None)
+@given(SOME)
+def test_curve_band_and_median_are_lifelines(rows: list[tuple[float, bool]]) -> None:
+    check_against_lifelines(*arrays(rows))
+
+
+@real
+@needs_data
+@pytest.mark.parametrize("n", [12, 100, 2000])
+def test_curve_band_and_median_of_real_incidents_are_lifelines(n: int) -> None:
+    seconds, finished = real_durations(n)
+    check_against_lifelines(seconds, finished)
+    theirs = median_survival_times(KaplanMeierFitter().fit(seconds, finished).confidence_interval_).to_numpy()[0]
+    found = Survival.fit(seconds, finished).median_interval
+    assert found == pytest.approx(tuple(theirs))
