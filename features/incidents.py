@@ -367,8 +367,9 @@ def _held(view: pl.DataFrame, events: pl.DataFrame, as_of: datetime) -> pl.Serie
 
 def _grave() -> pl.Expr:
     """By severity or priority; null where the source has neither."""
-    words = (pl.col(name).str.contains(MAJOR) for name in ("severity", "priority"))
-    return pl.any_horizontal(*words)
+    columns = [pl.col(name) for name in ("severity", "priority")]
+    known = pl.any_horizontal(column.is_not_null() for column in columns)
+    return pl.when(known).then(pl.any_horizontal(column.str.contains(MAJOR).fill_null(False) for column in columns))
 
 
 def _where_recorded(column: str) -> pl.Expr:
