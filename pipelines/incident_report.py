@@ -27,7 +27,7 @@ from reports.incident_trends import Beside, IncidentTrends, trends
 from reports.ticket_events import RESOLVED
 from reports.working_time import WorkingCalendar
 
-__all__ = ["Beside", "calendar", "known_tickets", "trends", "write", "write_report"]
+__all__ = ["Beside", "IncidentTrends", "calendar", "known_tickets", "trends", "write", "write_report"]
 
 
 def write_report(settings: Settings, night: date, out: Path) -> list[Path]:

@@ -77,6 +77,7 @@ def headlines(trends: IncidentTrends) -> list[dict[str, Any]]:
             "sentence": words.trend_sentence(tested, trends),
             "power": words.power_sentence(tested),
             "change": words.change_sentence(change, trends.changes) if change and trends.changes else None,
+            "tension": words.tension_sentence(tested, change) if change else None,
             "caution": words.rests_sentence(trends.quality.usable[measure]),
             "definition": definitions[measure],
             "usable": trends.quality.usable[measure],

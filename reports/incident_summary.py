@@ -15,7 +15,7 @@ def summary_markdown(trends: IncidentTrends) -> str:
     """The verdicts, what they rest on, goals, and the costliest problems. Text of incidents is harmless in it."""
     lines = [f"**Incidents as of {trends.as_of:%Y-%m-%d %H:%M} UTC**", ""]
     for headline in headlines(trends):
-        told = " ".join(headline[name] for name in ("sentence", "power", "change") if headline[name])
+        told = " ".join(headline[name] for name in ("sentence", "power", "change", "tension") if headline[name])
         lines.append(f"- **{headline['name']}: {headline['verdict']}.** {told}")
         lines.append(f"  {_measured(headline['usable'])}")
     for standing, judged in trends.goals:

@@ -65,6 +65,20 @@ def change_sentence(change: Change, changes: Changes) -> str | None:
     return f"{said} That is {ratio(change.ratio)}."
 
 
+def tension_sentence(found: dict[str, Any], change: Change) -> str | None:
+    """Where the two spans differ beyond doubt, and yet there is no verdict of a trend."""
+    ratio = change.ratio
+    if (
+        found["verdict"] != NO_CHANGE
+        or ratio is None
+        or ratio.lo is None
+        or ratio.hi is None
+        or ratio.lo <= 1 <= ratio.hi
+    ):
+        return None
+    return "So the two spans differ, yet not steadily enough to be told from good and bad spells."
+
+
 def rests_sentence(usable: dict[str, Any]) -> str | None:
     """A warning where a measure speaks for part of the incidents only."""
     if not usable["total"] or usable["used"] >= FEW * usable["total"]:

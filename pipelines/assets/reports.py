@@ -45,6 +45,7 @@ def incident_trends(context: dg.AssetExecutionContext, site: dg.ResourceParam[Si
         written = incident_report.write(trends, night.reports)
     told = metadata.table(path) | {"verdicts": dg.MetadataValue.md(summary_markdown(trends))}
     told |= {"page": dg.MetadataValue.path(written[0])}
+    told |= metadata.counts({f"verdict: {verdict}": n for verdict, n in _verdicts(trends).items()})
     told |= {name: metadata.chart(png, name) for name, png in charts(trends).items()}
     return dg.MaterializeResult(metadata=told)
 
@@ -144,6 +145,13 @@ def snapshot(context: dg.AssetExecutionContext, site: dg.ResourceParam[Site]) ->
     return dg.MaterializeResult(
         metadata={"file": dg.MetadataValue.path(path), "bytes": dg.MetadataValue.int(path.stat().st_size)}
     )
+
+
+def _verdicts(trends: incident_report.IncidentTrends) -> dict[str, int]:
+    """How often each verdict stands on the page."""
+    verdicts = [found["verdict"] for found in trends.mttr["trends"]]
+    verdicts += [judged.verdict for _, judged in (*trends.goals, *trends.problems)]
+    return dict(Counter(verdicts))
 
 
 def count(night: Night) -> dict[str, object]:
