@@ -23,11 +23,13 @@ PROMISES = {"ticket_id": pl.String, "entity": pl.String, "service": pl.String, "
 
 @dataclass(frozen=True)
 class Averted:
-    """Attributes:
-    n: averted tickets.
-    came_true: share of the others that came true; n is how many others there are.
-    seconds: what the averted ones would have cost; value and ends are None where it cannot be said.
-    like: whose incidents the cost of one is taken from, in words.
+    """What averted risks may have saved.
+
+    Attributes:
+        n: averted tickets.
+        came_true: share of the others that came true; n is how many others there are.
+        seconds: what the averted ones would have cost; value and ends are None where it cannot be said.
+        like: whose incidents the cost of one is taken from, in words.
     """
 
     n: int
@@ -37,7 +39,9 @@ class Averted:
 
 
 def averted(promises: pl.DataFrame, counted: pl.DataFrame, minimum_n: int) -> Averted | None:
-    """Args:
+    """The cost of averted risks, had they gone the way of those that nobody averted.
+
+    Args:
         promises: the columns of `PROMISES`, of the time looked at.
         counted: durations without predictions and cancelled incidents.
 

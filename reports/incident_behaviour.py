@@ -18,10 +18,12 @@ from reports.statistics import Xmr, xmr
 
 @dataclass(frozen=True)
 class Behaviour:
-    """Attributes:
-    names: of the periods that have a median, in order.
-    grain: month or week.
-    chart: over the logarithms of their medians.
+    """One measure over successive periods, on a process behaviour chart.
+
+    Attributes:
+        names: of the periods that have a median, in order.
+        grain: month or week.
+        chart: over the logarithms of their medians.
     """
 
     names: Sequence[str]

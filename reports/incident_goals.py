@@ -63,8 +63,10 @@ class Standing:
 
 
 def standing(goal: Goal, counted: pl.DataFrame, as_of: datetime, options: IncidentOptions) -> Standing:
-    """Args:
-    counted: the durations of all incidents, with their variants, in order of creation.
+    """How a goal stands on a night.
+
+    Args:
+        counted: the durations of all incidents, with their variants, in order of creation.
     """
     start, end = _midnight(goal.start), _midnight(goal.by) + timedelta(days=1)
     before = Period("baseline", start - timedelta(days=goal.baseline_days), start)

@@ -45,6 +45,7 @@ def months_before(moment: datetime, months: int) -> datetime:
 
 
 def is_month(name: str) -> bool:
+    """Whether a period of this name is a month, as 2026-05 is."""
     return len(name) == 7 and name[5].isdigit()
 
 

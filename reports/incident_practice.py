@@ -39,8 +39,10 @@ class Practice:
 
 
 def practice(counted: pl.DataFrame, as_of: datetime) -> Practice:
-    """Args:
-    counted: durations of the incidents looked at, without predictions and cancelled ones.
+    """Reviews, their actions and roles of the major ones among incidents.
+
+    Args:
+        counted: durations of the incidents looked at, without predictions and cancelled ones.
     """
     major = counted.filter(pl.col("is_major").fill_null(False))
     due = major.filter(pl.col("ended_at") <= as_of - GRACE)["reviewed"].drop_nulls()

@@ -28,10 +28,12 @@ NOTES = {
 
 @dataclass(frozen=True)
 class Quality:
-    """Attributes:
-    usable: measure -> total, used and excluded by reason, as in the contract.
-    notes: what is odd about incidents that are used nevertheless -> how many.
-    refused: reason -> rows of the sources that could not be taken, of incidents and of status changes.
+    """What the report rests on, by kind.
+
+    Attributes:
+        usable: measure -> total, used and excluded by reason, as in the contract.
+        notes: what is odd about incidents that are used nevertheless -> how many.
+        refused: reason -> rows of the sources that could not be taken, of incidents and of status changes.
     """
 
     usable: Mapping[str, dict[str, Any]]
@@ -40,11 +42,13 @@ class Quality:
 
 
 def quality(durations: pl.DataFrame, shown: Period, refused: Mapping[str, int], events: Mapping[str, int]) -> Quality:
-    """Args:
-    durations: of all incidents, predictions and cancelled ones included.
-    refused: reason -> rows of incidents that could not be taken. They count as incidents that are left out, unless
-        another row of the same incident was taken.
-    events: reason -> rows of status changes, likewise; they are told, but are no incidents.
+    """Counts what is used, what is left out and why, and what is odd.
+
+    Args:
+        durations: of all incidents, predictions and cancelled ones included.
+        refused: reason -> rows of incidents that could not be taken. They count as incidents that are left out, unless
+            another row of the same incident was taken.
+        events: reason -> rows of status changes, likewise; they are told, but are no incidents.
     """
     used = durations.filter(pl.col("resolve_excluded").is_null() & (pl.col("created_at") >= shown.start))
     found = used.select(flag.fill_null(False).sum().alias(note) for note, flag in NOTES.items())

@@ -27,7 +27,7 @@ from reports.incident_goals import Standing, standing
 from reports.incident_groups import STEM, Group, Slice, day, slices, with_variants
 from reports.incident_measures import Estimate
 from reports.incident_options import IncidentOptions
-from reports.incident_periods import ALL, MONTH, QUARTER, WEEK, Period, months_before
+from reports.incident_periods import ALL, MONTH, QUARTER, WEEK, Period, is_month, months_before
 from reports.incident_practice import Practice, practice
 from reports.incident_quality import Quality, quality
 from reports.problems import Candidates, Problem, candidates
@@ -247,10 +247,12 @@ Cell = tuple[Slice, Period, dict[str, Estimate]]
 
 
 def _table(as_of: datetime, cells: Sequence[Cell], tested: Sequence[Tested]) -> pl.DataFrame:
+    """Of the parts' weeks and quarters without what is withheld: night after night it would be most of the table."""
     rows = [
         (as_of, period.name, each.name, measure, number.n, number.value, number.lo, number.hi)
         for each, period, numbers in cells
         for measure, number in numbers.items()
+        if not each.dimension or period.name == ALL or is_month(period.name) or number.value is not None
     ]
     for test in tested:
         slope, lo, hi = (None, None, None) if test.trend is None else test.trend[:3]

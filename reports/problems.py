@@ -86,11 +86,13 @@ class Problem:
 
 @dataclass(frozen=True)
 class Candidates:
-    """Attributes:
-    problems: by seconds lost, at most as many as the options say.
-    found: how many there are in all.
-    seconds_lost: of all incidents looked at.
-    not_compared: incidents whose titles were too many to be compared; they form no group.
+    """The problems that are shown, and what they are part of.
+
+    Attributes:
+        problems: by seconds lost, at most as many as the options say.
+        found: how many there are in all.
+        seconds_lost: of all incidents looked at.
+        not_compared: incidents whose titles were too many to be compared; they form no group.
     """
 
     problems: Sequence[Problem]
