@@ -78,6 +78,6 @@ def test_curve_band_and_median_are_lifelines(rows: list[tuple[float, bool]]) -> 
 def test_curve_band_and_median_of_real_incidents_are_lifelines(n: int) -> None:
     seconds, finished = real_durations(n)
     check_against_lifelines(seconds, finished)
-    theirs = median_survival_times(KaplanMeierFitter().fit(seconds, finished).confidence_interval_).to_numpy()[0]
+    theirs = np.asarray(median_survival_times(KaplanMeierFitter().fit(seconds, finished).confidence_interval_)).ravel()
     found = Survival.fit(seconds, finished).median_interval
     assert found == pytest.approx(tuple(theirs))
