@@ -159,6 +159,7 @@ def _told(events: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
     """
     ordered = (
         events.filter(pl.col("changed_at") < as_of)
+        .select(*KEY, "changed_at", "event_no", "state", "team")
         .sort(*KEY, "changed_at", "event_no")
         .with_columns(kind=kinds("state"), team=_named("team"))
         .with_columns(phase=phases("kind").forward_fill().over(KEY), known_team=pl.col("team").forward_fill().over(KEY))
@@ -346,19 +347,16 @@ def _held(view: pl.DataFrame, events: pl.DataFrame, as_of: datetime) -> pl.Serie
 
     Null for an incident without events, and where no event of its source says *on hold*: then nobody records it.
     """
+    seen = events.filter(pl.col("changed_at") < as_of).select(*KEY, "changed_at", "event_no", kind=kinds("state"))
+    recording = seen.filter(pl.col("kind") == "on hold")["source"].unique()
     known = (
-        events.filter(pl.col("changed_at") < as_of)
-        .with_columns(kind=kinds("state"))
-        .filter(pl.col("kind").is_not_null())
+        seen.filter(pl.col("source").is_in(recording.to_list()) & pl.col("kind").is_not_null())
         .sort(*KEY, "changed_at", "event_no")
         .with_columns(until=pl.col("changed_at").shift(-1).over(KEY).fill_null(as_of))
     )
-    recording = known.filter(pl.col("kind") == "on hold")["source"].unique()
     ends = view.select(*KEY, "created_at", end=pl.coalesce("resolved_at", "closed_at", "cancelled_at"))
-    spells = (
-        known.filter(pl.col("source").is_in(recording.to_list()))
-        .join(ends, on=KEY)
-        .with_columns(until=pl.min_horizontal("until", "end"), since=pl.max_horizontal("changed_at", "created_at"))
+    spells = known.join(ends, on=KEY).with_columns(
+        until=pl.min_horizontal("until", "end"), since=pl.max_horizontal("changed_at", "created_at")
     )
     lasted = (pl.col("until") - pl.col("since")).dt.total_microseconds().clip(0) / 1e6
     told = spells.group_by(KEY).agg(held=lasted.filter(pl.col("kind") == "on hold").sum())

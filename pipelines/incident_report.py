@@ -74,6 +74,7 @@ def _durations(settings: Settings, as_of: datetime) -> tuple[pl.DataFrame, Count
                 )
             incidents = _newest(con, [each.incidents for each in staged], KEY, "updated_at")
             events = _newest(con, [each.incident_events for each in staged], (*KEY, "event_no"), "changed_at")
+    events = events.drop("assignee")
     view = as_of_view(incidents, events, as_of)
     del incidents  # a million of them are half a GiB
     return (
