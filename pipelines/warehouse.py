@@ -161,7 +161,7 @@ class Warehouse:
                     f"{self.path}: has schema {current}, this Forewarn knows {newest};"
                     " upgrade Forewarn, or restore a backup"
                 )
-            for version in sorted(version for version in known if version > current):
+            for version in range(current + 1, newest + 1):
                 _apply(con, version, known[version])
         except duckdb.Error as error:
             raise self._explained(error) from error
