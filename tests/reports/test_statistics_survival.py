@@ -55,8 +55,8 @@ def test_leaving_out_what_is_open_flatters() -> None:
 
 def check_against_statsmodels(seconds: np.ndarray, finished: np.ndarray) -> None:
     found, theirs = Survival.fit(seconds, finished), SurvfuncRight(seconds, finished.astype(int))
-    ended = np.isin(theirs.surv_times, found.times)
-    curve, error = theirs.surv_prob[ended], theirs.surv_prob_se[ended]
+    ended = np.isin(np.asarray(theirs.surv_times), found.times)
+    curve, error = np.asarray(theirs.surv_prob)[ended], np.asarray(theirs.surv_prob_se)[ended]
     assert found.survival == pytest.approx(curve, abs=1e-12)
     inner = (curve > 1e-12) & (curve < 1)
     log = np.log(curve[inner])
