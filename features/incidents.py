@@ -16,10 +16,17 @@ from features.incident_states import kinds, phases
 KEY = ("source", "incident_id")
 
 STAMPS = ("started_at", "detected_at", "acknowledged_at", "mitigated_at", "resolved_at", "closed_at", "cancelled_at")
+AS_RECORDED = ("sla_met", "on_hold_s", "actions_total", "actions_done")  # believed of a record not changed since
 REBUILT = ("acknowledged_at", "resolved_at", "closed_at", "cancelled_at")
 
 # What trackers write where they know no team.
 NOBODY = ("", "?", "-", "n/a", "none", "null", "unknown", "unassigned")
+
+# What the words of severities and priorities for the gravest incidents begin with, where none is flagged as major.
+MAJOR = r"(?i)^\s*(p[01]|[01]|s1|sev[-_ ]?[01]|critical|major|highest|blocker)\b"
+
+ROLES = ("commander", "communications", "experts")
+AT_ONCE = 10  # incidents of a source that are resolved at one and the same moment are a clean-up
 
 # Why an incident is left out of a measure. The first that holds is given.
 PREDICTED = "predicted, not an incident"
@@ -69,7 +76,13 @@ def as_of_view(incidents: pl.DataFrame, events: pl.DataFrame, as_of: datetime) -
             known_cancelled_at=_cancelled(),
         )
         .with_columns(
-            *_bases(), state=_state(), team=_team(told), reopen_count=_reopened(), reassignment_count=_reassigned()
+            *_bases(),
+            state=_state(),
+            team=_team(told),
+            reopen_count=_reopened(),
+            reassignment_count=_reassigned(),
+            review_at=pl.when(pl.col("review_at") < as_of).then("review_at"),
+            **{name: pl.when("is_fresh").then(name) for name in AS_RECORDED},
         )
         .with_columns(pl.col(f"known_{name}").alias(name) for name in REBUILT)
         .with_columns(updated_at=_updated())
@@ -78,7 +91,7 @@ def as_of_view(incidents: pl.DataFrame, events: pl.DataFrame, as_of: datetime) -
     )
 
 
-def durations(view: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
+def durations(view: pl.DataFrame, as_of: datetime, events: pl.DataFrame | None = None) -> pl.DataFrame:
     """How long each incident took, or has taken so far.
 
     Time to acknowledge runs from created_at to acknowledged_at, time to resolve from created_at to resolved_at, both in
@@ -88,14 +101,23 @@ def durations(view: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
     Args:
         view: from `as_of_view`.
         as_of: naive UTC, the same.
+        events: the columns of raw.incident_events: what of the time an incident was on hold. Without them that is known
+            only where its record says it.
 
     Returns:
-        source, incident_id, created_at, ended_at (resolved, else closed, else cancelled; null while open or where it
-        was not said), is_open, age_s (created_at to as_of), service, severity, team, category, reopen_count,
-        time_to_acknowledge_s, acknowledge_excluded, time_to_resolve_s, resolve_excluded (reasons: the constants of
-        this module; durations of excluded incidents are null), in the order of `view`.
+        One row an incident, in the order of `view`:
+
+        - source, incident_id, created_at, ended_at (resolved, else closed, else cancelled; null while open or where it
+          was not said), is_open, age_s (created_at to as_of);
+        - title, service, entity, severity, team, category;
+        - time_to_acknowledge_s, acknowledge_excluded, time_to_resolve_s, resolve_excluded (reasons: the constants of
+          this module; durations of excluded incidents are null), on_hold_s (of the time to resolve, or of its age);
+        - reopen_count, reassignment_count, sla_met, is_major, reviewed, actions_total, actions_done, and for each of
+          `ROLES` whether it was named, all null where the source does not say; persons are not passed on;
+        - changed_after_close, resolved_in_bulk: true where the record shows it.
     """
-    kinded = view.with_columns(kind=kinds("state")).with_columns(phase=phases("kind"))
+    held = _held(view, events, as_of) if events is not None else pl.lit(None, pl.Float64)
+    kinded = view.with_columns(kind=kinds("state"), told_on_hold_s=held).with_columns(phase=phases("kind"))
     ended = pl.coalesce("resolved_at", "closed_at", "cancelled_at")
     resolved_s, acknowledged_s = _seconds_since_created("resolved_at"), _seconds_since_created("acknowledged_at")
     return (
@@ -110,9 +132,19 @@ def durations(view: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
             time_to_resolve_s=pl.when(pl.col("resolve_excluded").is_null()).then(resolved_s),
             time_to_acknowledge_s=pl.when(pl.col("acknowledge_excluded").is_null()).then(acknowledged_s),
         )
+        .with_columns(
+            on_hold_s=pl.coalesce("told_on_hold_s", pl.col("on_hold_s").cast(pl.Float64)),
+            is_major=pl.coalesce("is_major", _grave()),
+            reviewed=_where_recorded("review_at"),
+            changed_after_close=(pl.col("updated_at") > pl.col("closed_at")).fill_null(False),
+            resolved_in_bulk=(pl.len().over("source", "resolved_at") >= AT_ONCE) & pl.col("resolved_at").is_not_null(),
+            **{role: _where_recorded(role) for role in ROLES},
+        )
         .select(
-            *KEY, "created_at", "ended_at", "is_open", "age_s", "service", "severity", "team", "category",
-            "reopen_count", "time_to_acknowledge_s", "acknowledge_excluded", "time_to_resolve_s", "resolve_excluded",
+            *KEY, "created_at", "ended_at", "is_open", "age_s", "title", "service", "entity", "severity", "team",
+            "category", "time_to_acknowledge_s", "acknowledge_excluded", "time_to_resolve_s", "resolve_excluded",
+            "on_hold_s", "reopen_count", "reassignment_count", "sla_met", "is_major", "reviewed", "actions_total",
+            "actions_done", *ROLES, "changed_after_close", "resolved_in_bulk",
         )
     )  # fmt: skip
 
@@ -127,6 +159,7 @@ def _told(events: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
     """
     ordered = (
         events.filter(pl.col("changed_at") < as_of)
+        .select(*KEY, "changed_at", "event_no", "state", "team")
         .sort(*KEY, "changed_at", "event_no")
         .with_columns(kind=kinds("state"), team=_named("team"))
         .with_columns(phase=phases("kind").forward_fill().over(KEY), known_team=pl.col("team").forward_fill().over(KEY))
@@ -304,3 +337,40 @@ def _acknowledge_excluded() -> pl.Expr:
         .when(acknowledged.is_null() & (over | at_work))
         .then(pl.lit(NO_ACKNOWLEDGEMENT)),
     )
+
+
+# ------------------------------------------------------------------------------------------------ beside durations
+
+
+def _held(view: pl.DataFrame, events: pl.DataFrame, as_of: datetime) -> pl.Series:
+    """Seconds on hold between creation and the end (or `as_of`), in the order of `view`.
+
+    Null for an incident without events, and where no event of its source says *on hold*: then nobody records it.
+    """
+    seen = events.filter(pl.col("changed_at") < as_of).select(*KEY, "changed_at", "event_no", kind=kinds("state"))
+    recording = seen.filter(pl.col("kind") == "on hold")["source"].unique()
+    known = (
+        seen.filter(pl.col("source").is_in(recording.to_list()) & pl.col("kind").is_not_null())
+        .sort(*KEY, "changed_at", "event_no")
+        .with_columns(until=pl.col("changed_at").shift(-1).over(KEY).fill_null(as_of))
+    )
+    ends = view.select(*KEY, "created_at", end=pl.coalesce("resolved_at", "closed_at", "cancelled_at"))
+    spells = known.join(ends, on=KEY).with_columns(
+        until=pl.min_horizontal("until", "end"), since=pl.max_horizontal("changed_at", "created_at")
+    )
+    lasted = (pl.col("until") - pl.col("since")).dt.total_microseconds().clip(0) / 1e6
+    told = spells.group_by(KEY).agg(held=lasted.filter(pl.col("kind") == "on hold").sum())
+    return view.select(KEY).join(told, on=KEY, how="left", maintain_order="left")["held"]
+
+
+def _grave() -> pl.Expr:
+    """By severity or priority; null where the source has neither."""
+    columns = [pl.col(name) for name in ("severity", "priority")]
+    known = pl.any_horizontal(column.is_not_null() for column in columns)
+    return pl.when(known).then(pl.any_horizontal(column.str.contains(MAJOR).fill_null(False) for column in columns))
+
+
+def _where_recorded(column: str) -> pl.Expr:
+    """Whether it is there; null where no incident of the source has it."""
+    known = pl.col(column).is_not_null()
+    return pl.when(known.any().over("source")).then(known)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -16,11 +17,17 @@ from pipelines import sources
 from pipelines.settings import Settings, SettingsError, cut
 from pipelines.site import Site
 from pipelines.sources.sql import parquet
-from pipelines.warehouse import Warehouse
-from reports.incident_page import charts, render
-from reports.incident_trends import IncidentTrends, trends
+from pipelines.warehouse import Warehouse, WarehouseError
+from reports.incident_charts import charts
+from reports.incident_options import IncidentOptions
+from reports.incident_page import render
+from reports.incident_periods import months_before
+from reports.incident_summary import summary_markdown
+from reports.incident_trends import Beside, IncidentTrends, trends
+from reports.ticket_events import RESOLVED
+from reports.working_time import WorkingCalendar
 
-__all__ = ["trends", "write", "write_report"]
+__all__ = ["Beside", "IncidentTrends", "calendar", "known_tickets", "trends", "write", "write_report"]
 
 
 def write_report(settings: Settings, night: date, out: Path) -> list[Path]:
@@ -37,16 +44,22 @@ def write_report(settings: Settings, night: date, out: Path) -> list[Path]:
         raise SettingsError("sources.incidents: none is named, so there is nothing to report on; add one")
     Site(settings).make_sample()
     as_of = cut(night, settings.zone)
-    incidents, events = _read(settings, as_of)
-    found = trends(durations(as_of_view(incidents, events, as_of), as_of), as_of, settings.incidents)
+    took, refused, refused_events = _durations(settings, as_of)
+    beside = Beside(calendar(settings), refused, refused_events, *_foreseen(settings, as_of))
+    found = trends(took, as_of, settings.incidents, beside)
     try:
         return write(found, out)
     except OSError as error:
         raise SettingsError(f"--out {out}: cannot be written ({error.strerror}); name another folder") from error
 
 
-def _read(settings: Settings, as_of: datetime) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The incidents of all sources and their events."""
+def calendar(settings: Settings) -> WorkingCalendar:
+    """When people work, as the settings say."""
+    return WorkingCalendar(settings.zone, settings.calendar.working_hours, frozenset(settings.calendar.holidays))
+
+
+def _durations(settings: Settings, as_of: datetime) -> tuple[pl.DataFrame, Counter[str], Counter[str]]:
+    """The durations of the incidents of all sources; rows of incidents, and of events, that were refused, by reason."""
     now = datetime.now(UTC).replace(tzinfo=None)
     with TemporaryDirectory(prefix="forewarn-") as name:
         folder = Path(name)
@@ -59,15 +72,68 @@ def _read(settings: Settings, as_of: datetime) -> tuple[pl.DataFrame, pl.DataFra
                         con, source, settings, as_of=as_of, now=now, folder=folder / "sources" / source.name
                     )
                 )
-            return (
-                _newest(con, [each.incidents for each in staged], KEY, "updated_at"),
-                _newest(con, [each.incident_events for each in staged], (*KEY, "event_no"), "changed_at"),
-            )
+            incidents = _newest(con, [each.incidents for each in staged], KEY, "updated_at")
+            events = _newest(con, [each.incident_events for each in staged], (*KEY, "event_no"), "changed_at")
+    events = events.drop("assignee")
+    view = as_of_view(incidents, events, as_of)
+    del incidents  # a million of them are half a GiB
+    return (
+        durations(view, as_of, events),
+        sum((Counter(each.counts.rejected) for each in staged), Counter()),
+        sum((Counter(each.event_counts.rejected) for each in staged), Counter()),
+    )
+
+
+def _foreseen(settings: Settings, as_of: datetime) -> tuple[pl.DataFrame | None, pl.DataFrame | None]:
+    """Open predictions and settled promises before a night, where there is a warehouse that holds them."""
+    if not (warehouse := Site(settings).warehouse).path.exists():
+        return None, None
+    try:
+        with warehouse.reader() as con:
+            return known_tickets(con, as_of, settings.incidents)
+    except (WarehouseError, duckdb.Error):  # busy, or of another schema: the report stands without them
+        return None, None
+
+
+def known_tickets(
+    con: duckdb.DuckDBPyConnection, as_of: datetime, options: IncidentOptions, tonight: Path | None = None
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The tickets open on a night (``problems.RISKS``), and those settled in the months that verdicts are about
+    (``averted.PROMISES``).
+
+    Args:
+        tonight: the night's own ticket events, where they are not published yet; what is of an earlier run of it.
+    """
+    published = f"FROM reports.ticket_events WHERE as_of {'<' if tonight else '<='} $as_of"
+    own = f" UNION ALL BY NAME FROM {parquet(tonight)}" if tonight else ""
+    risks = con.sql(
+        f"""
+        SELECT ticket_id, entity, signal, probability, eta_p50
+        FROM (SELECT *, row_number() OVER (PARTITION BY ticket_id ORDER BY as_of DESC, event_no DESC) AS newest
+              FROM ({published}{own}))
+        WHERE newest = 1 AND event <> $resolved
+        ORDER BY ticket_id
+        """,
+        params={"as_of": as_of, "resolved": RESOLVED},
+    ).pl()
+    promises = con.sql(
+        """
+        SELECT ticket_id, any_value(entity) AS entity, any_value(service) AS service, any_value(outcome) AS outcome
+        FROM reports.ticket_outcomes JOIN reports.ticket_events USING (ticket_id)
+        WHERE settled_as_of <= $as_of AND settled_as_of >= $since
+        GROUP BY ticket_id
+        ORDER BY ticket_id
+        """,
+        params={"as_of": as_of, "since": months_before(as_of, options.trend_months)},
+    ).pl()
+    return risks, promises
 
 
 def _newest(con: duckdb.DuckDBPyConnection, files: list[Path], key: Sequence[str], version: str) -> pl.DataFrame:
     """One row a key where sources overlap: the newest version, then the greater by content, as a night has it too."""
     keys = ", ".join(key)
+    if len(files) == 1:  # one row a key, and in order, as it was staged
+        return con.sql(f"FROM {parquet(*files)}").pl()
     return con.sql(
         f"SELECT s.* FROM {parquet(*files)} AS s"
         f" QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY s.{version} DESC, s::VARCHAR DESC) = 1"
@@ -76,10 +142,11 @@ def _newest(con: duckdb.DuckDBPyConnection, files: list[Path], key: Sequence[str
 
 
 def write(found: IncidentTrends, out: Path) -> list[Path]:
-    """mttr.html, mttr.json and the charts; the page is written last, so that it never shows what is not there."""
+    """mttr.html, mttr.json, mttr.md and the charts; the page is written last: it never shows what is not there."""
     out.mkdir(parents=True, exist_ok=True)
     contents = {f"{name}.png": png for name, png in charts(found).items()}
     contents["mttr.json"] = (json.dumps(found.mttr, indent=1, allow_nan=False) + "\n").encode()
+    contents["mttr.md"] = summary_markdown(found).encode("utf-8", "replace")
     contents["mttr.html"] = render(found).encode("utf-8", "replace")
     written = []
     for name, content in contents.items():

@@ -244,6 +244,8 @@ IncidentColumn = Literal[
     "source", "incident_id", "title", "service", "entity", "team", "category", "severity", "priority", "state",
     "started_at", "detected_at", "created_at", "acknowledged_at", "mitigated_at", "resolved_at", "closed_at",
     "cancelled_at", "updated_at", "reopen_count", "reassignment_count", "is_predicted",
+    "is_major", "sla_met", "on_hold_s", "review_at", "actions_total", "actions_done", "commander", "communications",
+    "experts",
 ]  # fmt: skip
 EventColumn = Literal["source", "incident_id", "event_no", "changed_at", "state", "team", "assignee"]
 

@@ -43,6 +43,11 @@ class Durations:
     def take(self, rows: slice | np.ndarray) -> Durations:
         return Durations(self.at[rows], self.seconds[rows], self.finished[rows])
 
+    def between(self, start: float, end: float) -> Durations:
+        """Those created in [start, end), days from the epoch."""
+        first, last = np.searchsorted(self.at, [start, end])
+        return self.take(slice(int(first), int(last)))
+
 
 def estimates(durations: Durations, minimum_n: int) -> dict[str, Estimate]:
     """All statistics of a group: mean, median, p75, p90, km_median, share_1h, share_4h, share_24h.
@@ -59,9 +64,17 @@ def estimates(durations: Durations, minimum_n: int) -> dict[str, Estimate]:
     return {
         "mean": _mean(durations),
         **{name: _quantile(durations, curve, q) for name, q in QUANTILES.items()},
-        "km_median": Estimate(curve.median, None, None, n),
+        "km_median": _km_median(curve, n),
         **{name: _share(durations, curve, limit) for name, limit in SHARES.items()},
     }
+
+
+def median(durations: Durations, minimum_n: int) -> Estimate:
+    """The median alone, withheld as in `estimates`."""
+    n = len(durations.seconds)
+    if n < minimum_n:
+        return Estimate(None, None, None, n)
+    return _quantile(durations, Survival.fit(durations.seconds, durations.finished), 0.5)
 
 
 def _mean(durations: Durations) -> Estimate:
@@ -80,6 +93,13 @@ def _quantile(durations: Durations, curve: Survival, q: float) -> Estimate:
     if interval is None:
         return Estimate(None, None, None, n)
     return Estimate(curve.quantile(q), interval.lo, interval.hi if np.isfinite(interval.hi) else None, n)
+
+
+def _km_median(curve: Survival, n: int) -> Estimate:
+    interval = curve.median_interval
+    if interval is None:
+        return Estimate(curve.median, None, None, n)
+    return Estimate(curve.median, interval.lo, interval.hi if np.isfinite(interval.hi) else None, n)
 
 
 def _share(durations: Durations, curve: Survival, limit: float) -> Estimate:

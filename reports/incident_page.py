@@ -1,25 +1,29 @@
-"""The incident report that people read: a page, and a few lines for a chat.
+"""The incident report that people read: the page.
 
-Belongs here: words and order. Not here: numbers (``reports.incident_trends``), pictures (``reports.incident_charts``).
+Belongs here: what is shown, in which order. Not here: numbers (``incident_trends``), sentences (``incident_words``),
+pictures (``incident_charts``), the lines for a chat (``incident_summary``).
 """
 
 from __future__ import annotations
 
-import math
+from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import polars as pl
 
-from features.units import format_number
+from reports import incident_words as words
 from reports.html import environment
-from reports.incident_charts import charts, inline_charts
-from reports.incident_trends import IMPROVING, NO_CHANGE, TOO_FEW, WORSENING, IncidentTrends
-from reports.text import escape_markdown
+from reports.incident_changes import Change
+from reports.incident_charts import inline_charts
+from reports.incident_groups import STEM, Slice
+from reports.incident_periods import ALL
+from reports.incident_trends import IncidentTrends
+from reports.incident_words import BADGES, NAMES
+from reports.problems import Problem
+from reports.statistics import mean_coverage
 
-__all__ = ["charts", "render", "summary_markdown"]
-
-BADGES = {IMPROVING: "good", WORSENING: "bad", NO_CHANGE: "quiet", TOO_FEW: "quiet"}
-NAMES = {"mttr": "Time to resolve", "mtta": "Time to acknowledge"}
+ROLE_NAMES = {"commander": "a commander", "communications": "communications", "experts": "experts"}
 
 
 def render(trends: IncidentTrends) -> str:
@@ -29,86 +33,121 @@ def render(trends: IncidentTrends) -> str:
         .get_template("incident_report.html.j2")
         .render(
             as_of=trends.as_of,
+            since=trends.since,
             options=trends.options,
-            headlines=_headlines(trends),
+            headlines=headlines(trends),
+            changes=_changes(trends),
+            mixes=_mixes(trends),
+            goals=_goals(trends),
+            goals_told=_goals_told(trends),
             pictures=inline_charts(trends),
-            slices=_slices(trends),
+            slices=_by_dimension(trends),
             left_out={dimension: n for dimension, n in trends.left_out.items() if n},
-            months=_months(trends),
+            problems=[_problem(problem, judged, trends) for problem, judged in trends.problems],
+            candidates=trends.candidates,
+            practice=trends.practice,
+            roles=ROLE_NAMES,
+            averted=None if trends.averted is None else words.averted_sentence(trends.averted),
+            quality=trends.quality,
+            grains={grain: _rows(trends, grain) for grain in trends.periods},
+            shown=_shown_columns(trends),
+            mean_coverage=mean_coverage,
+            asked=_asked(trends),
+            hours=words.hours,
+            day=words.day,
             terms={key: text for key, text in trends.mttr["definitions"].items() if isinstance(text, str)},
         )
     )
 
 
-def summary_markdown(trends: IncidentTrends) -> str:
-    """The verdicts in a few lines of Markdown."""
-    lines = [f"**Incidents as of {trends.as_of:%Y-%m-%d %H:%M} UTC**", ""]
-    for headline in _headlines(trends):
-        lines.append(f"- **{headline['name']}: {headline['verdict']}.** {headline['sentence']}")
-        usable = headline["usable"]
-        excluded = "; ".join(f"{_count(n)} {escape_markdown(reason)}" for reason, n in usable["excluded"].items())
-        measured = f"Measured from {_count(usable['used'])} of {_count(usable['total'])} incidents"
-        lines.append(f"  {measured}{f' (left out: {excluded})' if excluded else ''}.")
-    if moved := [row for row in _slices(trends) if row["verdict"] in (IMPROVING, WORSENING)]:
-        told = ", ".join(
-            f"{escape_markdown(row['value'], 60)} {NAMES[row['measure']].lower()} {row['verdict']} ({row['change']})"
-            for row in moved[:5]
-        )
-        more = f" and {len(moved) - 5} more" if len(moved) > 5 else ""
-        lines += ["", f"Of the parts: {told}{more}."]
-    return "\n".join(lines) + "\n"
-
-
-# ------------------------------------------------------------------------------------------------------------ content
-
-
-def _headlines(trends: IncidentTrends) -> list[dict[str, Any]]:
+def headlines(trends: IncidentTrends) -> list[dict[str, Any]]:
+    """The verdict on each measure over all incidents, with all that it takes to read it."""
     definitions = trends.mttr["definitions"]
-    usable = {"mttr": trends.mttr["usable"], "mtta": definitions["mtta"]["usable"]}
-    return [
+    found = []
+    for tested in trends.mttr["trends"]:
+        measure = tested["measure"]
+        if tested["slice"]:
+            continue
+        change = trends.changes and trends.changes.of[Slice(), measure]
+        found.append({
+            "measure": measure,
+            "name": NAMES[measure],
+            "verdict": tested["verdict"],
+            "badge": BADGES[tested["verdict"]],
+            "sentence": words.trend_sentence(tested, trends),
+            "power": words.power_sentence(tested),
+            "change": words.change_sentence(change, trends.changes) if change and trends.changes else None,
+            "tension": words.tension_sentence(tested, change) if change else None,
+            "caution": words.rests_sentence(trends.quality.usable[measure]),
+            "definition": definitions[measure],
+            "usable": trends.quality.usable[measure],
+        })  # fmt: skip
+    return found
+
+
+def _changes(trends: IncidentTrends) -> dict[str, Any] | None:
+    """The last days against those before them, one row a measure of all incidents that has both medians."""
+    if trends.changes is None:
+        return None
+    of_all = [each for (part, _), each in trends.changes.of.items() if part == Slice()]
+    rows = [
         {
-            "name": NAMES[found["measure"]],
-            "verdict": found["verdict"],
-            "badge": BADGES[found["verdict"]],
-            "sentence": _sentence(found, trends),
-            "definition": definitions[found["measure"]],
-            "usable": usable[found["measure"]],
-            "latest": _latest(trends, found["measure"]),
+            "name": NAMES[each.measure], "before": each.before, "after": each.after,
+            "ratio": _told(each), "smallest": _smallest(each),
         }
-        for found in trends.mttr["trends"]
-        if not found["slice"]
+        for each in of_all
+        if each.before.value is not None or each.after.value is not None
+    ]  # fmt: skip
+    before, after = trends.changes.before, trends.changes.after
+    return {"rows": rows, "name": after.name, "before": words.span(before), "after": words.span(after)}
+
+
+def _told(change: Change) -> dict[str, str] | None:
+    """Nothing of two medians that are zero, as at night in working hours."""
+    return words.ratio_ends(change.ratio) if change.ratio and (change.before.value or change.after.value) else None
+
+
+def _smallest(change: Change) -> str | None:
+    """None where not even nine tenths less would be seen."""
+    smallest = change.ratio.smallest_detectable if _told(change) and change.ratio else None
+    return words.share(smallest) if smallest and smallest > 0.1 else None
+
+
+def _mixes(trends: IncidentTrends) -> list[dict[str, Any]]:
+    if trends.changes is None:
+        return []
+    return [
+        {"dimension": dimension, **{name: words.ratio_ends(getattr(split, name)) for name in ("total", "speed", "mix")}}
+        for dimension, split in trends.changes.mixes.items()
     ]
 
 
-def _sentence(found: dict[str, Any], trends: IncidentTrends) -> str:
-    """What the trend says, how sure, and what it could not have seen."""
-    since = f"of the last {trends.options.trend_months} months"
-    if found["slope_log_per_30d"] is None:
-        return f"{_count(found['n'])} usable incidents {since}; a verdict takes 40."
-    change = _change(found["slope_log_per_30d"])
-    range_ = f"{_change(found['lo'])} to {_change(found['hi'])}"
-    said = f"{change} per 30 days (95 % interval {range_}), from {_count(found['n'])} incidents {since}."
-    smallest = found["smallest_detectable"]
-    if smallest is None:
-        return said
-    return f"{said} A change smaller than {_change(-smallest)} or {_change(smallest)} per 30 days is easily missed."
+def _goals(trends: IncidentTrends) -> list[dict[str, str]]:
+    return [
+        {
+            "name": words.goal_name(standing), "sentence": words.goal_sentence(standing), "verdict": judged.verdict,
+            "badge": BADGES.get(judged.verdict, "quiet"),
+        }
+        for standing, judged in trends.goals
+    ]  # fmt: skip
 
 
-def _latest(trends: IncidentTrends, measure: str) -> dict[str, Any] | None:
-    """The newest month that has a median."""
-    key = f"{measure}_median"
-    medians = trends.table.filter(
-        (pl.col("slice") == "all")
-        & (pl.col("period") != "all")
-        & (pl.col("measure") == key)
-        & pl.col("value").is_not_null()
-    )
-    return medians.row(-1, named=True) if medians.height else None
+def _goals_told(trends: IncidentTrends) -> str:
+    """As in '2 on track, 1 too early'."""
+    counts = Counter(judged.verdict for _, judged in trends.goals)
+    return ", ".join(f"{n} {verdict}" for verdict, n in counts.items())
+
+
+def _asked(trends: IncidentTrends) -> int:
+    """How many questions the page's verdicts answer."""
+    tested = sum(found["p_value"] is not None for found in trends.mttr["trends"])
+    goals = sum(judged.q_value is not None for _, judged in trends.goals)
+    return tested + goals + sum(judged.q_value is not None for _, judged in trends.problems)
 
 
 def _slices(trends: IncidentTrends) -> list[dict[str, Any]]:
     """One row a slice and measure, but for *all*, in the order of the options."""
-    overall = trends.table.filter(pl.col("period") == "all")
+    overall = trends.table.filter(pl.col("period") == ALL)
     medians = {
         (row["slice"], row["measure"]): row
         for row in overall.filter(pl.col("measure").is_in(["mttr_median", "mtta_median"])).iter_rows(named=True)
@@ -117,34 +156,57 @@ def _slices(trends: IncidentTrends) -> list[dict[str, Any]]:
     for found in trends.mttr["trends"]:
         for dimension, value in found["slice"].items():
             has_slope = found["slope_log_per_30d"] is not None
+            change = trends.changes and trends.changes.of[Slice(dimension, value), found["measure"]].ratio
             rows.append({
                 "dimension": dimension, "value": value, "measure": found["measure"], "n": found["n"],
                 "verdict": found["verdict"], "badge": BADGES[found["verdict"]], "q": found["q_value"],
-                "change": _change(found["slope_log_per_30d"]) if has_slope else None,
-                "lo": _change(found["lo"]) if has_slope else None,
-                "hi": _change(found["hi"]) if has_slope else None,
+                "change": words.percent(found["slope_log_per_30d"]) if has_slope else None,
+                "lo": words.percent(found["lo"]) if has_slope else None,
+                "hi": words.percent(found["hi"]) if has_slope else None,
+                "ratio": words.ratio_ends(change) if change else None,
                 "median": medians[f"{dimension}={value}", f"{found['measure']}_median"],
             })  # fmt: skip
     return rows
 
 
-def _months(trends: IncidentTrends) -> list[dict[str, Any]]:
-    """The slice *all* by month, the newest first: measure -> row of the table."""
-    of_all = trends.table.filter((pl.col("slice") == "all") & (pl.col("period") != "all"))
-    months: dict[str, dict[str, Any]] = {}
+def _by_dimension(trends: IncidentTrends) -> dict[str, list[dict[str, Any]]]:
+    rows = _slices(trends)
+    found = {dimension: [row for row in rows if row["dimension"] == dimension] for dimension in trends.options.slices}
+    return {dimension: own for dimension, own in found.items() if own}
+
+
+def _problem(problem: Problem, judged: Any, trends: IncidentTrends) -> dict[str, Any]:
+    total = trends.candidates.seconds_lost
+    return {
+        "found": problem,
+        "name": problem.title or problem.category or problem.service or "",
+        "where": ", ".join(part for part in (problem.service, problem.title and problem.category) if part),
+        "entities": ", ".join(f"{entity} ({n})" for entity, n in problem.entities.items()),
+        "lost": words.hours(problem.seconds_lost),
+        "share": problem.seconds_lost / total if total else None,
+        "verdict": judged.verdict,
+        "badge": BADGES.get(judged.verdict, "quiet"),
+        "rate": None if problem.change is None else words.rate(problem.change),
+        "last": words.day(problem.last),
+    }
+
+
+def _rows(trends: IncidentTrends, grain: str) -> list[dict[str, Any]]:
+    """The slice *all* by period, the newest first: measure -> row of the table."""
+    names = [period.name for period in trends.periods[grain]][::-1]
+    of_all = trends.table.filter((pl.col("slice") == ALL) & pl.col("period").is_in(names))
+    found: dict[str, dict[str, Any]] = {name: {"name": name} for name in names}
     for row in of_all.iter_rows(named=True):
-        months.setdefault(row["period"], {"name": row["period"]})[row["measure"]] = row
-    return [months[name] for name in sorted(months, reverse=True)]
+        found[row["period"]][row["measure"]] = row
+    return list(found.values())
 
 
-def _change(slope: float) -> str:
-    """A slope of logarithms as percent."""
-    percent = 100 * math.expm1(min(slope, 20.0))
-    if abs(percent) >= 1000:
-        return f"{format_number(1 + percent / 100, 2)}-fold"
-    digits = 1 if abs(percent) < 9.95 else 0
-    return f"{percent:+.{digits}f}\u00a0%".replace("-", "−")
+def _shown_columns(trends: IncidentTrends) -> set[str]:
+    """The measures beside the usual that some period of all incidents has; the others have no column."""
+    known = trends.table.filter((pl.col("slice") == ALL) & pl.col("value").is_not_null())["measure"]
+    return set(_optional()) & set(known.unique().to_list())
 
 
-def _count(n: int) -> str:
-    return format_number(n, 12)
+def _optional() -> Iterator[str]:
+    yield from ("reopened", "reassigned", "sla_met", "mttr_no_hold_median")
+    yield from (f"{measure}_working_median" for measure in STEM)

@@ -1,62 +1,70 @@
-"""Are we getting better at incidents? Monthly numbers and verdicts from durations.
+"""Are we getting better at incidents? Numbers by period and slice, verdicts, goals and recurring problems.
 
-Belongs here: which incidents are counted where (periods, slices), the verdicts, and the contract of ``mttr.json``.
-Not here: the statistics (``reports.incident_measures``, ``reports.statistics``), why an incident is left out
-(``features.incidents``), and what is drawn or written (``reports.incident_page``).
+Belongs here: how the parts of the report come together, the verdicts of a page as one family, and the contract of
+``mttr.json``. Not here: the parts (``incident_groups``, ``incident_changes``, ``incident_goals``, ``problems``, ...),
+why an incident is left out (``features.incidents``), and what is drawn or written (``incident_page``).
 
-Months are calendar months in UTC, and an incident belongs to the month in which it was *created*: sorting by resolution
-would hide what is still open. Predictions and cancelled incidents are counted nowhere.
+An incident belongs to the period in which it was *created*: sorting by resolution would hide what is still open.
+Predictions and cancelled incidents are counted nowhere.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
 
 from features.incidents import CANCELLED, PREDICTED
-from reports.incident_definitions import MTTA, MTTR, TERMS
-from reports.incident_measures import Durations, Estimate, estimates
+from reports.averted import Averted, averted
+from reports.incident_behaviour import Behaviour, behaviour
+from reports.incident_changes import Changes, changes
+from reports.incident_definitions import definitions
+from reports.incident_goals import Standing, standing
+from reports.incident_groups import STEM, Group, Slice, day, slices, with_variants
+from reports.incident_measures import Estimate
 from reports.incident_options import IncidentOptions
-from reports.statistics import ALPHA, Trend, count_interval, q_values, trend
+from reports.incident_periods import ALL, MONTH, QUARTER, WEEK, Period, is_month, months_before
+from reports.incident_practice import Practice, practice
+from reports.incident_quality import Quality, quality
+from reports.problems import Candidates, Problem, candidates
+from reports.statistics import ALPHA, Trend, q_values, trend
+from reports.working_time import WorkingCalendar
 
 IMPROVING, WORSENING, NO_CHANGE, TOO_FEW = "improving", "worsening", "no detectable change", "too few to say"
-EARLIER = "created before the months shown"
-STEM = {"mttr": "resolve", "mtta": "acknowledge"}  # measure -> what its columns in the durations are called after
 TABLE = {
     "as_of": pl.Datetime("us"), "period": pl.String, "slice": pl.String, "measure": pl.String,
     "n": pl.Int32, "value": pl.Float64, "lo": pl.Float64, "hi": pl.Float64,
 }  # fmt: skip
 
 
-class Period(NamedTuple):
-    """A calendar month in UTC, cut at the night, or all months shown: start included, end not."""
+@dataclass(frozen=True)
+class Beside:
+    """What the report needs beside incidents; each may be left out.
 
-    name: str
-    start: datetime
-    end: datetime
+    Attributes:
+        calendar: when people work; without it there are no working-hours variants.
+        refused, refused_events: reason -> rows of incidents, of status changes, that the sources could not take.
+        risks: open predictions, the columns of ``problems.RISKS``.
+        promises: settled tickets, the columns of ``averted.PROMISES``, of the months that verdicts are about.
+    """
+
+    calendar: WorkingCalendar | None = None
+    refused: Mapping[str, int] = field(default_factory=dict)
+    refused_events: Mapping[str, int] = field(default_factory=dict)
+    risks: pl.DataFrame | None = None
+    promises: pl.DataFrame | None = None
 
 
-class Slice(NamedTuple):
-    """All incidents, or those of one service, severity, ..."""
+@dataclass(frozen=True)
+class Judged:
+    """Something with a verdict, and the q-value that the verdict rests on; None where there was nothing to test."""
 
-    dimension: str | None = None
-    value: str | None = None
-
-    @property
-    def name(self) -> str:
-        return "all" if self.dimension is None else f"{self.dimension}={self.value}"
-
-    @property
-    def key(self) -> dict[str, str]:
-        """As in the contract."""
-        return {} if self.dimension is None or self.value is None else {self.dimension: self.value}
-
-    def of(self, counted: pl.DataFrame) -> pl.DataFrame:
-        return counted if self.dimension is None else counted.filter(pl.col(self.dimension) == self.value)
+    verdict: str
+    q_value: float | None
 
 
 @dataclass(frozen=True)
@@ -68,171 +76,124 @@ class IncidentTrends:
         options: what they were made with.
         table: the columns of reports.incident_trends, ordered by its key.
         mttr: the contract of ``mttr.json``, ready for ``json.dumps``.
+        since: when the time begins that verdicts and problems are about; the first incident, should that be later.
+        periods: grain (month, quarter, week) -> its periods.
         left_out: dimension -> how many of its values got no numbers of their own, having too few incidents.
+        changes: the last days against those before them.
+        behaviour: measure -> its process behaviour chart.
+        goals: each with its verdict; problems: likewise, in order of rank, of the `candidates`.
+        practice: of major incidents of the months that verdicts are about.
+        averted: what predictions may have saved.
+        quality: what all of it rests on.
     """
 
     as_of: datetime
     options: IncidentOptions
     table: pl.DataFrame
     mttr: dict[str, Any]
-    left_out: dict[str, int]
+    since: datetime
+    periods: Mapping[str, Sequence[Period]]
+    left_out: Mapping[str, int]
+    changes: Changes | None
+    behaviour: Mapping[str, Behaviour]
+    goals: Sequence[tuple[Standing, Judged]]
+    problems: Sequence[tuple[Problem, Judged]]
+    candidates: Candidates
+    practice: Practice
+    averted: Averted | None
+    quality: Quality
 
 
-def trends(durations: pl.DataFrame, as_of: datetime, options: IncidentOptions | None = None) -> IncidentTrends:
-    """Monthly statistics and trends.
+def trends(
+    durations: pl.DataFrame, as_of: datetime, options: IncidentOptions | None = None, beside: Beside | None = None
+) -> IncidentTrends:
+    """Statistics, trends and verdicts.
 
     Args:
         durations: from ``features.incidents.durations`` of the same `as_of`.
         as_of: naive UTC.
     """
-    options = options or IncidentOptions()
+    options, beside = options or IncidentOptions(), beside or Beside()
     counted = durations.filter(~_no_incident()).sort("created_at", "source", "incident_id")
-    months = _months(counted["created_at"], as_of, options.months)
-    shown = Period("all", months[0].start if months else as_of, as_of)
-    slices, left_out = _slices(counted.filter(pl.col("created_at") >= shown.start), options)
-    groups = {each: _Group.of(each.of(counted), shown) for each in slices}
-    cells = [(each, month, group.within(month, options)) for each, group in groups.items() for month in months]
-    overall = [(each, shown, group.within(shown, options)) for each, group in groups.items()]
-    tested = _test(groups, as_of, options)
-    usable = {measure: _usable(durations, measure, shown.start) for measure in STEM}
+    counted = with_variants(counted, as_of, beside.calendar)
+    periods = _periods(counted["created_at"], as_of, options)
+    months = periods["month"]
+    shown = Period(ALL, months[0].start if months else as_of, as_of)
+    recent = counted.filter(pl.col("created_at") >= shown.start)
+    chosen, left_out = slices(recent, options)
+    groups = {each: Group.of(each.of(counted), shown) for each in chosen}
+    cells = [
+        (each, period, group.within(period, options))
+        for each, group in groups.items()
+        for period in (*months, *periods["quarter"], *periods["week"], shown)
+    ]
+    since = max(months_before(as_of, options.trend_months), recent["created_at"].item(0) if months else shown.start)
+    found = candidates(counted, since, as_of, options, beside.risks)
+    tested, goals, problems = _judge(
+        [_test(each, measure, group, since) for each, group in groups.items() for measure in STEM],
+        [standing(goal, counted, as_of, options) for goal in options.goals],
+        found.problems,
+        options,
+    )
+    table = _table(as_of, cells, tested)
+    rests_on = quality(durations, shown, beside.refused, beside.refused_events)
     return IncidentTrends(
         as_of=as_of,
         options=options,
-        table=_table(as_of, cells + overall, tested),
+        table=table,
         mttr={
             "as_of": _iso(as_of),
-            "definitions": {"mttr": MTTR, "mtta": {**MTTA, "usable": usable["mtta"]}, **TERMS},
-            "usable": usable["mttr"],
-            "periods": [_contract(*cell) for cell in cells],
+            "definitions": definitions(rests_on.usable["mtta"], options, beside.calendar),
+            "usable": rests_on.usable["mttr"],
+            "periods": [_period(*cell) for cell in cells if cell[1].name != ALL],
             "trends": [test.contract for test in tested],
-            "goals": [],
-            "problems": [],
+            "goals": [_goal(*goal) for goal in goals],
+            "problems": [_problem(*problem) for problem in problems],
         },
+        since=since,
+        periods=periods,
         left_out=left_out,
+        changes=changes(groups, recent, as_of, options),
+        behaviour={
+            measure: chart
+            for measure in STEM
+            if (chart := behaviour(table, months, periods["week"], as_of, measure)) is not None
+        },
+        goals=goals,
+        problems=problems,
+        candidates=found,
+        practice=practice(counted.filter(pl.col("created_at") >= since), as_of),
+        averted=None if beside.promises is None else averted(beside.promises, recent, options.minimum_n),
+        quality=rests_on,
     )
-
-
-# ----------------------------------------------------------------------------------------- periods, slices, usable
 
 
 def _no_incident() -> pl.Expr:
     return pl.col("resolve_excluded").is_in([PREDICTED, CANCELLED]).fill_null(False)
 
 
-def _months(created: pl.Series, as_of: datetime, at_most: int) -> list[Period]:
-    """From the first incident's month to the night's, none left out between; the newest `at_most`."""
+def _periods(created: pl.Series, as_of: datetime, options: IncidentOptions) -> dict[str, list[Period]]:
     if created.is_empty():
-        return []
-    months, start = [], _month_start(created.item(0))
-    while start < as_of:
-        following = _month_start(start + timedelta(days=32))
-        months.append(Period(f"{start:%Y-%m}", start, min(following, as_of)))
-        start = following
-    return months[-at_most:]
+        return {"month": [], "quarter": [], "week": []}
+    first = created.item(0)
+    months = MONTH.periods(first, as_of, options.months)
+    begin = max(first, months[0].start)
+    quarters = QUARTER.periods(begin, as_of, options.quarters)
+    whole = [quarter for quarter in quarters if quarter.start >= months[0].start or first >= months[0].start]
+    return {"month": months, "quarter": whole, "week": WEEK.periods(begin, as_of, options.weeks)}
 
 
-def _month_start(moment: datetime) -> datetime:
-    return moment.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+# -------------------------------------------------------------------------------------------------------- verdicts
 
 
-def _slices(counted: pl.DataFrame, options: IncidentOptions) -> tuple[list[Slice], dict[str, int]]:
-    """All, then each dimension's values with enough incidents, the largest first."""
-    slices, left_out = [Slice()], {}
-    for dimension in options.slices:
-        sizes = (
-            counted.filter(pl.col(dimension).is_not_null())
-            .group_by(dimension)
-            .len("size")
-            .sort("size", dimension, descending=[True, False])
-        )
-        enough = sizes.filter(pl.col("size") >= options.slice_minimum).head(options.slices_per_dimension)
-        slices += [Slice(dimension, value) for value in enough[dimension].to_list()]
-        left_out[dimension] = sizes.height - enough.height
-    return slices, left_out
-
-
-def _usable(durations: pl.DataFrame, measure: str, first: datetime) -> dict[str, Any]:
-    """Of all incidents of the night's view, how many a measure rests on, and why the others are left out."""
-    earlier = pl.when(pl.col("created_at") < first).then(pl.lit(EARLIER))
-    reasons = durations.select(reason=pl.coalesce(f"{STEM[measure]}_excluded", earlier))["reason"].drop_nulls()
-    counts = sorted(reasons.value_counts().rows(), key=lambda row: (-row[1], row[0]))
-    return {"total": durations.height, "used": durations.height - len(reasons), "excluded": dict(counts)}
-
-
-# --------------------------------------------------------------------------------------------- one slice's numbers
-
-
-@dataclass(frozen=True)
-class _Group:
-    """A slice's incidents as arrays, in order of creation; times are days from the epoch.
-
-    Attributes:
-        created, ended: [n]; infinite where still open. Those before the months shown matter for what is open only.
-        measures: mttr, mtta -> durations of the usable incidents of the months shown.
-    """
-
-    created: np.ndarray
-    ended: np.ndarray
-    measures: dict[str, Durations]
-
-    @classmethod
-    def of(cls, counted: pl.DataFrame, shown: Period) -> _Group:
-        over = counted.select(pl.max_horizontal("ended_at", "created_at")).to_series()
-        ended = np.where(counted["is_open"].to_numpy(), np.inf, _days(over))
-        recent = counted.filter(pl.col("created_at") >= shown.start)
-        return cls(_days(counted["created_at"]), ended, {name: _durations(recent, stem) for name, stem in STEM.items()})
-
-    def within(self, period: Period, options: IncidentOptions) -> dict[str, Estimate]:
-        """A period's numbers, by their names in reports.incident_trends."""
-        start, end = _day(period.start), _day(period.end)
-        ended = self.ended[_rows(self.created, start, end)]
-        n, still_open = len(ended), int(np.isinf(ended).sum())
-        open_at_end = int((self.created < end).sum() - (self.ended < end).sum())
-        numbers = {
-            "created": Estimate(n, *count_interval(n), n),
-            "resolved": Estimate(n - still_open, None, None, n),
-            "still_open": Estimate(still_open, None, None, n),
-            "open_at_end": Estimate(open_at_end, None, None, open_at_end),
-        }
-        for name, durations in self.measures.items():
-            chosen = durations.take(_rows(durations.at, start, end))
-            numbers |= {f"{name}_{key}": value for key, value in estimates(chosen, options.minimum_n).items()}
-        return numbers
-
-
-def _durations(incidents: pl.DataFrame, stem: str) -> Durations:
-    usable = incidents.filter(pl.col(f"{stem}_excluded").is_null())
-    took = usable[f"time_to_{stem}_s"]
-    return Durations(
-        at=_days(usable["created_at"]),
-        seconds=took.fill_null(usable["age_s"]).to_numpy(),
-        finished=took.is_not_null().to_numpy(),
-    )
-
-
-def _rows(ascending: np.ndarray, start: float, end: float) -> slice:
-    return slice(*(int(row) for row in np.searchsorted(ascending, [start, end])))
-
-
-def _days(moments: pl.Series) -> np.ndarray:
-    return moments.cast(pl.Datetime("us")).to_physical().to_numpy() / 86_400e6
-
-
-def _day(moment: datetime) -> float:
-    return (moment - datetime(1970, 1, 1)) / timedelta(days=1)
-
-
-# ---------------------------------------------------------------------------------------------------------- trends
-
-
-class _Tested(NamedTuple):
+class Tested(NamedTuple):
     """One slice's trend of one measure over the last months; `trend` is None where there are too few incidents."""
 
     slice: Slice
     measure: str
     n: int
     trend: Trend | None
-    q_value: float | None
+    q_value: float | None = None
 
     @property
     def verdict(self) -> str:
@@ -254,21 +215,29 @@ class _Tested(NamedTuple):
         }  # fmt: skip
 
 
-def _test(groups: dict[Slice, _Group], as_of: datetime, options: IncidentOptions) -> list[_Tested]:
-    """Every slice's and measure's trend, the false-discovery rate held over all of them."""
-    since = _day(_months_before(as_of, options.trend_months))
-    found: list[tuple[Slice, str, int, Trend | None]] = []
-    for each, group in groups.items():
-        for measure, durations in group.measures.items():
-            recent = durations.take(_rows(durations.at, since, np.inf))
-            found.append((each, measure, len(recent.at), trend(recent.at / 30, recent.seconds, recent.finished)))
-    q = iter(q_values(np.array([result.p_value for *_, result in found if result is not None])))
-    return [_Tested(*row, None if row[3] is None else float(next(q))) for row in found]
+def _test(each: Slice, measure: str, group: Group, since: datetime) -> Tested:
+    recent = group.measures[measure].between(day(since), np.inf)
+    return Tested(each, measure, len(recent.at), trend(recent.at / 30, recent.seconds, recent.finished))
 
 
-def _months_before(moment: datetime, months: int) -> datetime:
-    years, month = divmod(moment.year * 12 + moment.month - 1 - months, 12)
-    return _month_start(moment.replace(year=years, month=month + 1, day=1))
+def _judge(
+    tested: Sequence[Tested], goals: Sequence[Standing], problems: Sequence[Problem], options: IncidentOptions
+) -> tuple[list[Tested], list[tuple[Standing, Judged]], list[tuple[Problem, Judged]]]:
+    """All verdicts of the page, their false-discovery rate held together."""
+    p_values = [None if each.trend is None else each.trend.p_value for each in tested]
+    p_values += [goal.p_value for goal in goals]
+    p_values += [problem.p_value for problem in problems]
+    q = _adjusted(p_values, options)
+    judged_trends = [each._replace(q_value=next(q)) for each in tested]
+    judged_goals = [(goal, Judged(goal.verdict(q_value), q_value)) for goal in goals for q_value in (next(q),)]
+    ranked = [(problem, next(q)) for problem in problems]
+    ranked.sort(key=lambda pair: -pair[0].ahead(pair[1]))
+    return judged_trends, judged_goals, [(problem, Judged(problem.verdict(value), value)) for problem, value in ranked]
+
+
+def _adjusted(p_values: Sequence[float | None], options: IncidentOptions) -> Iterator[float | None]:
+    known = iter(q_values(np.array([p for p in p_values if p is not None]), options.false_discovery))
+    return iter([None if p is None else float(next(known)) for p in p_values])
 
 
 # -------------------------------------------------------------------------------------------------- what is handed on
@@ -277,19 +246,21 @@ def _months_before(moment: datetime, months: int) -> datetime:
 Cell = tuple[Slice, Period, dict[str, Estimate]]
 
 
-def _table(as_of: datetime, cells: list[Cell], tested: list[_Tested]) -> pl.DataFrame:
+def _table(as_of: datetime, cells: Sequence[Cell], tested: Sequence[Tested]) -> pl.DataFrame:
+    """Of the parts' weeks and quarters without what is withheld: night after night it would be most of the table."""
     rows = [
         (as_of, period.name, each.name, measure, number.n, number.value, number.lo, number.hi)
         for each, period, numbers in cells
         for measure, number in numbers.items()
+        if not each.dimension or period.name == ALL or is_month(period.name) or number.value is not None
     ]
     for test in tested:
         slope, lo, hi = (None, None, None) if test.trend is None else test.trend[:3]
-        rows.append((as_of, "all", test.slice.name, f"{test.measure}_slope_log_per_30d", test.n, slope, lo, hi))
+        rows.append((as_of, ALL, test.slice.name, f"{test.measure}_slope_log_per_30d", test.n, slope, lo, hi))
     return pl.DataFrame(rows, schema=TABLE, orient="row").sort("period", "slice", "measure")
 
 
-def _contract(each: Slice, period: Period, numbers: dict[str, Estimate]) -> dict[str, Any]:
+def _period(each: Slice, period: Period, numbers: dict[str, Estimate]) -> dict[str, Any]:
     return {
         "start": _iso(period.start),
         "end": _iso(period.end),
@@ -310,6 +281,41 @@ def _measure(numbers: dict[str, Estimate], measure: str) -> dict[str, float | No
     }  # fmt: skip
     others = {name: of(name).value for name in ("p75", "p90", "km_median", "share_1h", "share_4h", "share_24h")}
     return {name: _plain(value) for name, value in (ends | others).items()}
+
+
+def _goal(standing: Standing, judged: Judged) -> dict[str, Any]:
+    goal, ratio = standing.goal, standing.ratio
+    value, lo, hi = (None, None, None) if ratio is None else ratio
+    return {
+        "measure": goal.measure, "slice": standing.slice.key, "change": goal.change,
+        "from": goal.start.isoformat(), "by": goal.by.isoformat(), "verdict": judged.verdict,
+        "baseline": _plain(standing.baseline.value), "current": _plain(standing.current.value),
+        "n_baseline": standing.baseline.n, "n_current": standing.current.n,
+        "ratio": _plain(value), "lo": _plain(lo), "hi": _plain(hi), "required": _plain(standing.required),
+        "p_value": _plain(standing.p_value), "q_value": _plain(judged.q_value),
+    }  # fmt: skip
+
+
+def _problem(problem: Problem, judged: Judged) -> dict[str, Any]:
+    change = problem.change
+    return {
+        "title": problem.title, "service": problem.service, "category": problem.category,
+        "entities": problem.entities, "incidents": list(problem.incidents), "n": problem.n,
+        "still_open": problem.still_open, "days": problem.days, "seconds_lost": _plain(problem.seconds_lost),
+        "first": _iso(problem.first), "last": _iso(problem.last), "verdict": judged.verdict,
+        "rate_ratio": _finite(None if change is None else change.value),
+        "lo": _finite(None if change is None else change.lo), "hi": _finite(None if change is None else change.hi),
+        "p_value": _plain(problem.p_value), "q_value": _plain(judged.q_value),
+        "predicted": [
+            {"ticket_id": risk["ticket_id"], "entity": risk["entity"], "signal": risk["signal"],
+             "probability": _plain(risk["probability"])}
+            for risk in problem.risks
+        ],
+    }  # fmt: skip
+
+
+def _finite(number: float | None) -> float | None:
+    return None if number is None or not np.isfinite(number) else _plain(number)
 
 
 def _plain(number: float | None) -> float | None:

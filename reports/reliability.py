@@ -20,7 +20,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter
 from features.units import format_number, format_share
 from reports import plots
 from reports.plots import BLUE, FAINT, INK, RED, SOFT
-from reports.statistics.intervals import share_interval
+from reports.statistics.counts import share_interval
 
 WIDTH, HEIGHT = 900, 480  # pixels
 TENTHS = 10

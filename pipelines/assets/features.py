@@ -72,7 +72,7 @@ def incident_durations(context: dg.AssetExecutionContext, site: dg.ResourceParam
         with night.warehouse.reader() as con:
             incidents = con.sql("FROM raw.incidents").pl()
             events = con.sql("FROM raw.incident_events").pl()
-        found = durations(as_of_view(incidents, events, night.as_of), night.as_of)
+        found = durations(as_of_view(incidents, events, night.as_of), night.as_of, events)
         path = night.frames.write("features.incident_durations", found)
     return dg.MaterializeResult(metadata=metadata.table(path))
 

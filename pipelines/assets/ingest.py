@@ -85,6 +85,8 @@ def staged_incidents(context: dg.AssetExecutionContext, site: dg.ResourceParam[S
     configured = night.settings.sources.incidents
     counts: Counter[str] = Counter()
     rejected: Counter[str] = Counter()
+    of_incidents: Counter[str] = Counter()
+    of_events: Counter[str] = Counter()
     with night.progress.stage("read incidents", len(configured)) as advance, night.warehouse.scratch() as con:
         for source in configured:
             staged = sources.stage_incidents(
@@ -103,10 +105,13 @@ def staged_incidents(context: dg.AssetExecutionContext, site: dg.ResourceParam[S
                 events_of_unknown_incidents=staged.event_counts.unknown,
             )
             rejected.update(staged.rejected)
+            of_incidents.update(staged.counts.rejected)
+            of_events.update(staged.event_counts.rejected)
             advance(1)
         frames = {name: staged_files(night, "incidents", name) for name in ("incidents", "incident_events")}
         results = checks.run(con, checks.INCIDENTS, INCIDENTS, frames, night.as_of)
-    night.frames.note("staged.incidents", {"counts": counts, "rejected": rejected})
+    refused = {"incidents": of_incidents, "events": of_events}
+    night.frames.note("staged.incidents", {"counts": counts, "rejected": rejected, "refused": refused})
     return dg.MaterializeResult(
         metadata=metadata.counts(counts) | {"rejected": metadata.tally(rejected, "reason")}, check_results=results
     )

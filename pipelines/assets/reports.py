@@ -19,7 +19,8 @@ from pipelines.publishing.runs import newest_night
 from pipelines.site import Night, Site
 from pipelines.trackers.publish import publish
 from reports.feedback import beside_outcomes
-from reports.incident_page import charts, summary_markdown
+from reports.incident_charts import charts
+from reports.incident_summary import summary_markdown
 
 INCIDENT_TRENDS = ["reports", "incident_trends"]
 RUNS = ["main", "runs"]
@@ -29,18 +30,25 @@ RUNS = ["main", "runs"]
     key=INCIDENT_TRENDS,
     group_name="reports",
     kinds={"scipy", "parquet"},
-    deps=[INCIDENT_DURATIONS],
-    description="MTTA and MTTR per month and slice, with intervals, still-open incidents and verdicts.",
+    deps=[INCIDENT_DURATIONS, TICKET_EVENTS],
+    description="MTTA and MTTR per period and slice, with intervals and verdicts; goals; recurring problems.",
 )
 def incident_trends(context: dg.AssetExecutionContext, site: dg.ResourceParam[Site]) -> dg.MaterializeResult:
     night = site.night(context)
     with night.progress.stage("incident trends"):
         durations = night.frames.read("features.incident_durations")
-        trends = incident_report.trends(durations, night.as_of, night.settings.incidents)
+        with night.warehouse.reader() as con:
+            tonight = night.frames.path("reports.ticket_events")
+            foreseen = incident_report.known_tickets(con, night.as_of, night.settings.incidents, tonight)
+        refused = night.frames.noted("staged.incidents")["refused"]
+        calendar = incident_report.calendar(night.settings)
+        beside = incident_report.Beside(calendar, refused["incidents"], refused["events"], *foreseen)
+        trends = incident_report.trends(durations, night.as_of, night.settings.incidents, beside)
         path = night.frames.write("reports.incident_trends", trends.table)
         written = incident_report.write(trends, night.reports)
     told = metadata.table(path) | {"verdicts": dg.MetadataValue.md(summary_markdown(trends))}
     told |= {"page": dg.MetadataValue.path(written[0])}
+    told |= metadata.counts({f"verdict: {verdict}": n for verdict, n in _verdicts(trends).items()})
     told |= {name: metadata.chart(png, name) for name, png in charts(trends).items()}
     return dg.MaterializeResult(metadata=told)
 
@@ -144,6 +152,13 @@ def snapshot(context: dg.AssetExecutionContext, site: dg.ResourceParam[Site]) ->
     return dg.MaterializeResult(
         metadata={"file": dg.MetadataValue.path(path), "bytes": dg.MetadataValue.int(path.stat().st_size)}
     )
+
+
+def _verdicts(trends: incident_report.IncidentTrends) -> dict[str, int]:
+    """How often each verdict stands on the page."""
+    verdicts = [found["verdict"] for found in trends.mttr["trends"]]
+    verdicts += [judged.verdict for _, judged in (*trends.goals, *trends.problems)]
+    return dict(Counter(verdicts))
 
 
 def count(night: Night) -> dict[str, object]:

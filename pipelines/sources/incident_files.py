@@ -4,7 +4,8 @@ Rules for rows, in this order; every row of the files is in exactly one of these
 ---------------------------------------------------------------------------------------
 rejected    no id; a time, count or flag that cannot be read; no created, started or detected time; created in the
             future: at or after as_of, and later than the run began; acknowledged, resolved, closed or cancelled before
-            it was created; an id that its own file holds twice (the newest version stays).
+            it was created; acknowledged, resolved or cancelled in the future; an id that its own file holds twice (the
+            newest version stays).
 held back   created at or after as_of, yet not in the future: a later night's. Neither stored nor listed.
 superseded  an id that another file holds in a newer or the same version: exports that overlap.
 staged      the rest. Stamps after as_of stay: the as-of view takes them away.
@@ -71,9 +72,19 @@ PARTS = {
     "reopen_count": Part(Kind.COUNT),
     "reassignment_count": Part(Kind.COUNT),
     "is_predicted": Part(Kind.FLAG),
+    "is_major": Part(Kind.FLAG),
+    "sla_met": Part(Kind.FLAG),
+    "on_hold_s": Part(Kind.COUNT),
+    "review_at": Part(Kind.TIME),
+    "actions_total": Part(Kind.COUNT),
+    "actions_done": Part(Kind.COUNT),
+    "commander": Part(Kind.TEXT),
+    "communications": Part(Kind.TEXT),
+    "experts": Part(Kind.TEXT),
 }
 BEGINNINGS = ("created_at", "started_at", "detected_at")
 NOT_BEFORE_CREATED = ("acknowledged_at", "resolved_at", "closed_at", "cancelled_at")
+NOT_TO_COME = ("acknowledged_at", "resolved_at", "cancelled_at")  # a closing may be planned
 EVENT_PARTS = {
     "source": Part(Kind.TEXT),
     "incident_id": Part(Kind.TEXT, required=True),
@@ -222,6 +233,14 @@ INCIDENT_RULES = (
         for stamp in NOT_BEFORE_CREATED
     ),
     _rule(f"{CREATED} >= as_of()", HELD_BACK),
+    *(
+        _rule(
+            f"{stamp} >= as_of() AND {stamp} > run_began()",
+            f"{stamp.removesuffix('_at')} in the future",
+            f"{stamp}::VARCHAR",
+        )
+        for stamp in NOT_TO_COME
+    ),
 )
 
 

@@ -176,13 +176,17 @@ def _versions(recipe: Recipe) -> str:
     """SQL of the sound records with their `place` among the versions of one key, and among those of their file."""
     columns = ", ".join(f"{expression} AS {quoted(name)}" for name, expression in recipe.columns.items())
     content = "{" + ", ".join(f"'{name}': {quoted(name)}" for name in recipe.columns) + "}::VARCHAR"
-    newest_first = f"ORDER BY {quoted(recipe.version)} DESC, {content} DESC, file_no, file_row"
+    newest_first = f"ORDER BY {quoted(recipe.version)} DESC, content DESC, file_no, file_row"
     key = ", ".join(map(quoted, recipe.key))
     return f"""
-        SELECT *,
+        SELECT * EXCLUDE (content),
                row_number() OVER (PARTITION BY {key} {newest_first}) AS place,
                row_number() OVER (PARTITION BY {key}, file_no {newest_first}) AS place_in_file
-        FROM (SELECT file_no, file_row, {columns} FROM judged WHERE verdict IS NULL)
+        FROM (
+            SELECT *, CASE WHEN twins > 1 THEN {content} END AS content  -- costly, and few have a twin
+            FROM (SELECT *, count(*) OVER (PARTITION BY {key}) AS twins
+                  FROM (SELECT file_no, file_row, {columns} FROM judged WHERE verdict IS NULL))
+        )
     """
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import special
+
+from reports.statistics.intervals import ALPHA, Interval
 
 
 @dataclass(frozen=True)
@@ -16,23 +19,48 @@ class Survival:
     Attributes:
         times: [k], ascending, at which some duration finished.
         survival: [k], just after each of them.
+        greenwood: [k], the variance of survival as a share of its square (Greenwood 1926); infinite where none is left.
     """
 
     times: np.ndarray
     survival: np.ndarray
+    greenwood: np.ndarray
 
     @classmethod
     def fit(cls, seconds: np.ndarray, finished: np.ndarray) -> Survival:
         """From durations so far, [n], and whether each is finished, bool [n]."""
         times, ended = np.unique(seconds[finished], return_counts=True)
         at_risk = len(seconds) - np.searchsorted(np.sort(seconds), times, side="left")
-        return cls(times, np.cumprod(1 - ended / at_risk))
+        left = at_risk - ended
+        terms = np.divide(ended, at_risk * left.astype(float), out=np.full(len(times), np.inf), where=left > 0)
+        return cls(times, np.cumprod(left / at_risk), np.cumsum(terms))
 
     @property
     def median(self) -> float | None:
         """The first time at which no more than half are left; None where more than half are never seen to finish."""
         reached = self._first_at(0.5)
         return None if reached is None else float(self.times[reached])
+
+    @property
+    def median_interval(self) -> Interval | None:
+        """Where the curve's 95 % band crosses a half (Brookmeyer & Crowley 1982); None where it never does."""
+        lower, upper = self.band()
+        early, late = np.flatnonzero(lower <= 0.5), np.flatnonzero(upper <= 0.5)
+        if not len(early):
+            return None
+        return Interval(float(self.times[early[0]]), float(self.times[late[0]]) if len(late) else np.inf)
+
+    def band(self) -> tuple[np.ndarray, np.ndarray]:
+        """Lower and upper 95 % limits of the survival at each time, [k] each, pointwise.
+
+        Greenwood's variance on the scale of log(-log(survival)), which keeps them within 0 and 1: Kalbfleisch and
+        Prentice (1980), section 1.3. Where none is left both are 0.
+        """
+        inner = (self.survival > 0) & (self.survival < 1)
+        logarithm = np.log(np.where(inner, self.survival, 0.5))
+        half = special.ndtri(1 - ALPHA / 2) * np.sqrt(np.where(inner, self.greenwood, 0.0)) / logarithm
+        lower, upper = (np.where(inner, np.exp(logarithm * np.exp(sign * half)), self.survival) for sign in (-1, 1))
+        return lower, upper
 
     def quantile(self, q: float) -> float | None:
         """The `q` quantile: as `median`, but the middle of the flat stretch where the curve lies at 1 - q exactly.

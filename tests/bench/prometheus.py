@@ -27,7 +27,7 @@ import numpy as np
 import process_tree
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "integration"))
-from metric_servers import prometheus
+from metric_servers import prometheus  # pyright: ignore[reportMissingImports]
 
 ROOT = Path(__file__).resolve().parents[2]
 AS_OF = datetime(2026, 3, 1)

@@ -16,7 +16,9 @@ SCHEMA = (
     dict.fromkeys(TEXTS, pl.String)
     | {name: kind for s in STAMPS for name, kind in ((f"{s}_at", pl.Datetime("us")), (f"{s}_basis", pl.String))}
     | {"updated_at": pl.Datetime("us"), "reopen_count": pl.Int32, "reassignment_count": pl.Int32}
-    | {"is_predicted": pl.Boolean}
+    | {"is_predicted": pl.Boolean, "is_major": pl.Boolean, "sla_met": pl.Boolean, "on_hold_s": pl.Int32}
+    | {"review_at": pl.Datetime("us"), "actions_total": pl.Int32, "actions_done": pl.Int32}
+    | dict.fromkeys(("commander", "communications", "experts"), pl.String)
 )
 EVENTS = {
     "source": pl.String, "incident_id": pl.String, "event_no": pl.Int32, "changed_at": pl.Datetime("us"),
@@ -229,3 +231,69 @@ def test_no_incidents_at_all() -> None:
     seen = as_of_view(frame(), log(), hour(24))
     assert seen.is_empty()
     assert durations(seen, hour(24)).is_empty()
+
+
+def lasted(rows: pl.DataFrame, events: pl.DataFrame, at: float) -> pl.DataFrame:
+    return durations(as_of_view(rows, events, hour(at)), hour(at), events)
+
+
+HELD = log((0, "New"), (1, "Active"), (2, "On Hold"), (5, "Active"), (6, "Awaiting Vendor"), (9, "Resolved"))
+
+
+@pytest.mark.parametrize(("at", "hours"), [(1.5, None), (2.5, 0.5), (4, 2), (5.5, 3), (7, 4), (20, 6)])
+def test_time_on_hold_is_what_the_events_say_until_then(at: float, hours: float | None) -> None:
+    found = lasted(frame(incident(resolved=9)), HELD, at)
+    assert found["on_hold_s"].to_list() == [None if hours is None else 3600 * hours]
+
+
+def test_time_on_hold_is_nought_where_the_source_records_it_and_unknown_elsewhere() -> None:
+    rows = frame(
+        incident("a", resolved=9), incident("b", resolved=3), incident("c", resolved=3, source="t", on_hold_s=60)
+    )
+    events = pl.concat([HELD, log((0, "New"), (3, "Resolved"), name="b")])
+    assert lasted(rows, events, 20)["on_hold_s"].to_list() == [6 * 3600, 0, 60]
+    assert durations(as_of_view(rows, events, hour(20)), hour(20))["on_hold_s"].to_list() == [None, None, 60]
+
+
+@pytest.mark.parametrize(
+    ("given", "major"),
+    [
+        ({"severity": "1 - High"}, True),
+        ({"severity": "2"}, False),
+        ({"severity": "10"}, False),
+        ({"priority": "P1"}, True),
+        ({"severity": "minor", "priority": "SEV-1"}, True),
+        ({"severity": "critical"}, True),
+        ({"severity": "critical", "is_major": False}, False),
+        ({}, None),
+    ],
+)
+def test_which_incidents_are_major(given: dict[str, Any], major: bool | None) -> None:
+    assert lasted(frame(incident(**given)), log(), 9)["is_major"].to_list() == [major]
+
+
+def test_what_no_incident_of_a_source_has_is_not_recorded_there() -> None:
+    rows = frame(
+        incident("a", commander="x", resolved=1, review_at=hour(5)), incident("b", resolved=1),
+        incident("c", resolved=1, source="t"),
+    )  # fmt: skip
+    found = lasted(rows, log(), 9)
+    assert found["commander"].to_list() == [True, False, None]
+    assert found["reviewed"].to_list() == [True, False, None]
+    assert found["experts"].to_list() == [None] * 3
+    assert lasted(rows, log(), 4)["reviewed"].to_list() == [None] * 3  # the review was still to come
+    assert "x" not in str(found.rows())
+
+
+def test_agreements_and_actions_are_believed_of_records_that_have_not_changed_since() -> None:
+    row = incident(resolved=1, updated=6, sla_met=True, actions_total=3, actions_done=2)
+    assert lasted(frame(row), log(), 9).select("sla_met", "actions_total", "actions_done").row(0) == (True, 3, 2)
+    assert lasted(frame(row), log(), 5).select("sla_met", "actions_total", "actions_done").row(0) == (None,) * 3
+
+
+def test_what_is_odd_about_an_incident_is_flagged() -> None:
+    swept = [incident(f"s{k}", created=k / 10, resolved=8) for k in range(10)]
+    late = incident("late", resolved=2, closed=3, updated=5)
+    found = lasted(frame(*swept, late), log(), 9).sort("incident_id")
+    assert found["resolved_in_bulk"].to_list() == [False] + [True] * 10
+    assert found["changed_after_close"].to_list() == [True] + [False] * 10

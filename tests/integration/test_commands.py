@@ -84,7 +84,8 @@ def test_report_counts_an_incident_of_two_sources_once(fleet: Fleet, tmp_path: P
     desk = pl.read_csv(fleet.folder / "incidents.csv", infer_schema=False).with_columns(
         source=pl.lit("desk"), updated_at=pl.lit("2026-02-28T00:00:00Z")
     )
-    newer = desk.with_columns(severity=pl.lit("9"), updated_at=pl.lit("2026-03-01T00:00:00Z"))
+    all_but_one = pl.when(pl.int_range(pl.len()) > 0).then(pl.lit("9")).otherwise(pl.lit("8"))
+    newer = desk.with_columns(severity=all_but_one, updated_at=pl.lit("2026-03-01T00:00:00Z"))
     named = "- {name: desk, paths: [incidents.csv]}"
     change(fleet, named, f"{named}\n    - {{name: again, paths: [again.csv]}}")
     for first, second in ((desk, newer), (newer, desk)):

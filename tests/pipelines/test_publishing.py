@@ -401,3 +401,17 @@ def test_what_is_refused_after_the_first_commit_is_listed_behind_it_and_once(pub
     for _again in range(2):
         publisher.conclude(run_of(AS_OF), rejects=[second])
     assert publisher.rows("SELECT row, source FROM raw.rejects ORDER BY row") == [(1, "desk"), (2, "feedback")]
+
+
+def test_a_first_load_is_what_two_loads_of_it_come_to(warehouse: Warehouse, tmp_path: Path):
+    samples = [(n, AS_OF - day * timedelta(days=1), float(n)) for day in range(45, 0, -1) for n in (1, 2)]
+    at_once = Publisher(warehouse, tmp_path)
+    counts = at_once.ingest(samples, run_of(AS_OF))
+    assert (counts["samples_new"], counts["samples_expired"]) == (80, 10)
+    again = Publisher(Warehouse(tmp_path / "again"), tmp_path)
+    again.warehouse.migrate()
+    again.ingest(samples[:50], run_of(AS_OF))
+    counts = again.ingest(samples, run_of(AS_OF))
+    assert (counts["samples_new"], counts["samples_known"]) == (40, 40)
+    for query in ("FROM raw.samples ORDER BY ALL", "SELECT source, day FROM raw.pending_days ORDER BY ALL"):
+        assert at_once.rows(query) == again.rows(query)

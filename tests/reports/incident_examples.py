@@ -9,21 +9,26 @@ import polars as pl
 AS_OF = datetime(2026, 6, 1)
 SCHEMA = {
     "source": pl.String, "incident_id": pl.String, "created_at": pl.Datetime("us"), "ended_at": pl.Datetime("us"),
-    "is_open": pl.Boolean, "age_s": pl.Float64, "service": pl.String, "severity": pl.String, "team": pl.String,
-    "category": pl.String, "reopen_count": pl.Int32, "time_to_acknowledge_s": pl.Float64,
+    "is_open": pl.Boolean, "age_s": pl.Float64, "title": pl.String, "service": pl.String, "entity": pl.String,
+    "severity": pl.String, "team": pl.String, "category": pl.String, "time_to_acknowledge_s": pl.Float64,
     "acknowledge_excluded": pl.String, "time_to_resolve_s": pl.Float64, "resolve_excluded": pl.String,
+    "on_hold_s": pl.Float64, "reopen_count": pl.Int32, "reassignment_count": pl.Int32, "sla_met": pl.Boolean,
+    "is_major": pl.Boolean, "reviewed": pl.Boolean, "actions_total": pl.Int32, "actions_done": pl.Int32,
+    "commander": pl.Boolean, "communications": pl.Boolean, "experts": pl.Boolean,
+    "changed_after_close": pl.Boolean, "resolved_in_bulk": pl.Boolean,
 }  # fmt: skip
 
 
 def row(name: str, created: datetime, took: float | None, as_of: datetime = AS_OF, **given: Any) -> dict[str, Any]:
     """An incident that took so many seconds, or is still open; acknowledged after a tenth of that."""
     ended = None if took is None else created + timedelta(seconds=took)
-    return {
+    known = {
         "source": "s", "incident_id": name, "created_at": created, "ended_at": ended, "is_open": ended is None,
-        "age_s": (as_of - created).total_seconds(), "service": "db", "severity": "2", "team": "ops", "category": None,
-        "reopen_count": 0, "time_to_acknowledge_s": None if took is None else took / 10, "acknowledge_excluded": None,
-        "time_to_resolve_s": took, "resolve_excluded": None,
-    } | given  # fmt: skip
+        "age_s": (as_of - created).total_seconds(), "service": "db", "severity": "2", "team": "ops", "reopen_count": 0,
+        "changed_after_close": False, "resolved_in_bulk": False, "time_to_resolve_s": took,
+        "time_to_acknowledge_s": None if took is None else took / 10,
+    }  # fmt: skip
+    return dict.fromkeys(SCHEMA) | known | given
 
 
 def frame(rows: list[dict[str, Any]]) -> pl.DataFrame:

@@ -1,13 +1,19 @@
 import re
 from html.parser import HTMLParser
+from zoneinfo import ZoneInfo
 
 import polars as pl
 import pytest
 from incident_examples import AS_OF, frame, year
 
 from features.incidents import AFTER_THE_FACT
-from reports.incident_page import charts, render, summary_markdown
-from reports.incident_trends import IncidentTrends, trends
+from reports.incident_charts import charts
+from reports.incident_options import IncidentOptions
+from reports.incident_page import render
+from reports.incident_summary import summary_markdown
+from reports.incident_trends import Beside, IncidentTrends, trends
+from reports.problems import RISKS
+from reports.working_time import WorkingCalendar
 
 HOSTILE = "<script>alert(1)</script> | `x` [a](http://b) {{ 7*7 }}"
 VOID = {"meta", "br", "img", "path", "use", "rect", "link", "circle", "line"}
@@ -16,8 +22,13 @@ VOID = {"meta", "br", "img", "path", "use", "rect", "link", "circle", "line"}
 @pytest.fixture(scope="module")
 def found() -> IncidentTrends:
     excluded = pl.when(pl.col("incident_id").str.ends_with("7")).then(pl.lit(AFTER_THE_FACT))
-    rows = pl.concat([year(600, slope=-0.2), year(60, seed=2, service=HOSTILE)])
-    return trends(rows.with_columns(resolve_excluded=excluded), AS_OF)
+    rows = pl.concat([year(600, slope=-0.2), year(60, seed=2, service=HOSTILE, title=HOSTILE, entity=HOSTILE)])
+    goal = {"change": -0.3, "from": "2026-01-01", "by": "2026-12-31", "slice": {"service": HOSTILE}}
+    options = IncidentOptions.model_validate({"goals": [goal]})
+    risks = pl.DataFrame([("t1", HOSTILE, HOSTILE, 0.9, None)], schema=RISKS, orient="row")
+    refused = {"no time zone": 3}
+    beside = Beside(WorkingCalendar(ZoneInfo("UTC")), refused, {"no time": 2}, risks)
+    return trends(rows.with_columns(resolve_excluded=excluded), AS_OF, options, beside)
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +95,7 @@ def test_equal_numbers_give_an_equal_page(found: IncidentTrends, page: str) -> N
 
 def test_pictures_are_pngs_and_equal_for_equal_numbers(found: IncidentTrends) -> None:
     pictures = charts(found)
-    assert list(pictures) == ["mttr", "mtta", "shares", "open"]
+    assert list(pictures) == ["mttr", "mtta", "curve", "behaviour", "shares", "open"]
     assert all(png.startswith(b"\x89PNG") for png in pictures.values())
     few = trends(year(8), AS_OF)
     assert charts(few) == charts(few)
@@ -108,4 +119,33 @@ def test_the_summary_is_short_and_harmless(found: IncidentTrends) -> None:
     assert "**Time to resolve: improving.**" in text
     assert "Measured from" in text
     assert "<script>" not in text
-    assert len(text.splitlines()) < 12
+    assert "(http://b)" not in text
+    assert "Goal" in text
+    assert len(text.splitlines()) < 16
+
+
+def test_goals_changes_problems_and_what_was_refused_have_their_place(page: str) -> None:
+    for told in (
+        "Goals",
+        "against the 90 days before",
+        "Problem candidates",
+        "Predicted now",
+        "3 no time zone (of an",
+        "2 no time (of a",
+    ):
+        assert told in page
+    assert "holds" in page  # how often the mean's interval does
+
+
+def test_a_measure_of_few_says_so() -> None:
+    lacking = pl.when(pl.col("incident_id") > "1-00040").then(pl.lit("no acknowledgement recorded"))
+    rows = year(100).with_columns(acknowledge_excluded=lacking)
+    assert "It speaks for 41" in render(trends(rows, AS_OF)).replace("\u00a0", " ")
+
+
+def test_spans_that_differ_without_a_trend_are_explained() -> None:
+    """Back and forth by quarters: the last is faster than the one before, and nothing goes on."""
+    quarter = (pl.col("created_at") - pl.lit(AS_OF)).dt.total_days() // 91
+    factor = pl.when(quarter % 2 == 0).then(5.0).otherwise(1.0)
+    rows = year(500).with_columns(time_to_resolve_s=pl.col("time_to_resolve_s") * factor)
+    assert "the two spans differ" in render(trends(rows, AS_OF))

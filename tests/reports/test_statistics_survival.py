@@ -1,8 +1,11 @@
 import numpy as np
 import pytest
+from duration_samples import DURATIONS as SOME
+from duration_samples import arrays, needs_data, real, real_durations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from statsmodels.duration.survfunc import SurvfuncRight
 
 from reports.statistics import Survival
 
@@ -48,3 +51,34 @@ def test_leaving_out_what_is_open_flatters() -> None:
     found = Survival.fit(np.minimum(took, age), finished)
     assert found.median == pytest.approx(np.median(took), rel=0.1)
     assert np.median(took[finished]) < 0.6 * np.median(took)
+
+
+def check_against_statsmodels(seconds: np.ndarray, finished: np.ndarray) -> None:
+    found, theirs = Survival.fit(seconds, finished), SurvfuncRight(seconds, finished.astype(int))
+    ended = np.isin(np.asarray(theirs.surv_times), found.times)
+    curve, error = np.asarray(theirs.surv_prob)[ended], np.asarray(theirs.surv_prob_se)[ended]
+    assert found.survival == pytest.approx(curve, abs=1e-12)
+    inner = (curve > 1e-12) & (curve < 1)
+    log = np.log(curve[inner])
+    half = stats.norm.ppf(0.975) * error[inner] / (curve[inner] * np.abs(log))  # the delta method, on log(-log S)
+    for ours, expected in zip(found.band(), (np.exp(log * np.exp(half)), np.exp(log * np.exp(-half))), strict=True):
+        assert ours[inner] == pytest.approx(expected, abs=1e-9)
+    if finished.any() and np.abs(curve - 0.5).min() > 1e-9:  # at exactly a half their rounding decides
+        median = theirs.quantile(0.5)
+        assert found.median == (None if not np.isfinite(median) else median)
+
+
+@settings(max_examples=60, deadline=None)
+@given(SOME)
+def test_curve_band_and_median_are_statsmodels(rows: list[tuple[float, bool]]) -> None:
+    check_against_statsmodels(*arrays(rows))
+
+
+@real
+@needs_data
+@pytest.mark.parametrize("n", [12, 100, 2000])
+def test_curve_band_and_median_of_real_incidents_are_statsmodels(n: int) -> None:
+    seconds, finished = real_durations(n)
+    check_against_statsmodels(seconds, finished)
+    theirs = SurvfuncRight(seconds, finished.astype(int)).quantile_ci(0.5, method="cloglog")
+    assert Survival.fit(seconds, finished).median_interval == pytest.approx(tuple(theirs))

@@ -1,8 +1,11 @@
 import numpy as np
+import pymannkendall
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import stats
 
-from reports.statistics import mann_kendall, q_values, theil_sen, trend
+from reports.statistics import mann_kendall, theil_sen, trend
 
 
 def autoregressive(rng: np.random.Generator, n: int, rho: float) -> np.ndarray:
@@ -97,7 +100,40 @@ def test_too_few_to_say() -> None:
     assert trend(np.zeros(100), np.arange(100.0), np.ones(100, dtype=bool)) is None
 
 
-def test_q_values_are_benjamini_hochbergs() -> None:
-    p = np.array([0.01, 0.04, 0.03, 0.5])
-    assert q_values(p) == pytest.approx([0.04, 0.16 / 3, 0.16 / 3, 0.5])
-    assert len(q_values(np.array([]))) == 0
+@given(st.lists(st.integers(0, 9), min_size=8, max_size=60))
+def test_the_plain_test_and_slope_are_pymannkendalls(values: list[int]) -> None:
+    series = np.array(values, dtype=float)
+    if np.ptp(series) == 0:
+        return
+    found, theirs = mann_kendall(series, autocorrelation=False), pymannkendall.original_test(series)
+    assert (found.s, found.variance, found.p_value) == pytest.approx((theirs.s, theirs.var_s, theirs.p), abs=1e-12)
+    slope, _ = theil_sen(np.arange(len(series)), series, found.variance)
+    assert slope == pytest.approx(pymannkendall.sens_slope(series)[0])
+
+
+def test_spells_widen_the_variance_where_hamed_and_rao_see_them_too() -> None:
+    """Theirs keeps significant lags alone, and may narrow it; ours lies near where those tell of spells."""
+    rng = np.random.default_rng(12)
+    ours, theirs = [], []
+    for _ in range(60):
+        series = autoregressive(rng, 200, 0.6)
+        plain = mann_kendall(series, autocorrelation=False).variance
+        ours.append(mann_kendall(series).variance / plain)
+        theirs.append(pymannkendall.hamed_rao_modification_test(series, lag=12).var_s / plain)
+    assert min(ours) >= 1
+    assert np.median(ours) == pytest.approx(np.median(theirs), rel=0.35)
+
+
+def test_the_inflation_is_hamed_and_raos_equation_written_out() -> None:
+    rng = np.random.default_rng(13)
+    series = autoregressive(rng, 30, 0.7)
+    m = 30
+    slope = pymannkendall.sens_slope(series)[0]
+    ranks = stats.rankdata(series - slope * np.arange(m))
+    centred = ranks - ranks.mean()
+    r = float((centred[1:] * centred[:-1]).sum() / (centred**2).sum())
+    rho = min(0.95, max(0.0, (m * r + 2) / (m - 4)))
+    total = sum((m - k) * (m - k - 1) * (m - k - 2) * rho**k for k in range(1, m))
+    expected = 1 + 2 / (m * (m - 1) * (m - 2)) * total
+    plain, found = mann_kendall(series, autocorrelation=False), mann_kendall(series)
+    assert found.variance / plain.variance == pytest.approx(expected)
