@@ -13,7 +13,7 @@ import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,7 @@ from pipelines.replay.rules import RULES
 from pipelines.settings import Settings, cut
 from pipelines.settling import crossings_seen, settle_seen
 from pipelines.site import Site, versions
+from pipelines.source_options import MetricFiles, MetricSource
 from pipelines.sources import inspect
 from pipelines.sources.errors import InputError
 from reports.digest_modes import NOBODYS
@@ -117,19 +118,24 @@ def run(settings: Settings, first: date, last: date, out: Path, *, sweep: bool =
 
 
 def _past(settings: Settings, last: date, work: Path) -> Past:
-    """The hours up to the end of the last promise, read anew for another end; for other inputs all is made anew."""
+    """The hours up to the end of the last promise, read anew for another end; for other inputs all is made anew.
+
+    What servers hold may change, and so may what is still to be measured of the last promises: both are read anew.
+    """
     Site(settings).make_sample()
+    until = cut(last, settings.zone) + SETTLES
     inputs, reach = _inputs(settings), last.isoformat()
     if not _noted(work / "inputs", inputs):
         shutil.rmtree(work, ignore_errors=True)
         work.mkdir(parents=True)
     if not _noted(work / "reach", reach):
         shutil.rmtree(work / "past", ignore_errors=True)
-        gather(settings, last, work / "past", until=cut(last, settings.zone) + SETTLES)
+        gather(settings, last, work / "past", until=until)
     past = Past(work / "past")
+    lasting = until <= datetime.now(UTC).replace(tzinfo=None) and not any(map(_is_remote, settings.sources.metrics))
     # What a server did not give is asked for again by the next replay, which then plays its nights anew.
-    for name, text in (("inputs", inputs), ("reach", reach)):
-        (work / name).write_text("" if past.unread else text, encoding="utf-8")
+    (work / "inputs").write_text("" if past.unread else inputs, encoding="utf-8")
+    (work / "reach").write_text(reach if lasting and not past.unread else "", encoding="utf-8")
     return past
 
 
@@ -139,7 +145,7 @@ def _noted(file: Path, text: str) -> bool:
 
 def _inputs(settings: Settings) -> str:
     """Changes with everything that a night's answers depend on; ticket policy is none of it."""
-    files = [file.path for source in settings.sources.metrics for file in inspect(source, settings)]
+    files = [path for source in settings.sources.metrics for path in inspect(source, settings)]
     calendars = [one for one in settings.maintenance if isinstance(one, CalendarFile)]
     told = {
         "settings": settings.model_dump(mode="json", exclude=NO_PART_IN_ANSWERS),
@@ -149,6 +155,10 @@ def _inputs(settings: Settings) -> str:
         "files": [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files],
     }
     return blake2b(json.dumps(told, sort_keys=True).encode(), digest_size=16).hexdigest()
+
+
+def _is_remote(source: MetricSource) -> bool:
+    return source.remote or (isinstance(source, MetricFiles) and bool(source.addresses))
 
 
 def _content(path: Path) -> str:

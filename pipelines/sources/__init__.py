@@ -31,8 +31,12 @@ from pipelines.sources.metric_staging import StagedMetrics
 class Module(Protocol):
     """What every source's module has."""
 
-    def inspect(self, source: Any, settings: Settings) -> Sequence[Any]:
-        """Whether a night may begin with it: cheap, without reading rows or asking a server."""
+    def inspect(self, source: Any, settings: Settings) -> list[Path]:
+        """Whether a night may begin with it: cheap, without reading rows or asking a server.
+
+        Returns:
+            The files of this machine that it is read from.
+        """
         ...
 
     def survey(self, source: Any, settings: Settings) -> Iterator[Finding]:
@@ -69,8 +73,11 @@ INCIDENTS = {IncidentFiles: incident_files}
 """Settings model -> module."""
 
 
-def inspect(source: MetricSource | IncidentSource, settings: Settings) -> Sequence[Any]:
+def inspect(source: MetricSource | IncidentSource, settings: Settings) -> list[Path]:
     """Whether a source can be read, before a run begins and without reading its rows.
+
+    Returns:
+        The files of this machine that it is read from.
 
     Raises:
         InputError: one line that names the file, the column and the mend.

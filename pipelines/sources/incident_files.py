@@ -134,18 +134,22 @@ class StagedIncidents:
         return Counter(self.counts.rejected) + Counter(self.event_counts.rejected)
 
 
-def inspect(source: IncidentFiles, settings: Settings) -> list[FileReport]:
-    """Whether the source's files, and those of its events, can be read; see `files.inspect_files`.
+def inspect(source: IncidentFiles, settings: Settings) -> list[Path]:
+    """Whether the source's files, and those of its events, can be read: which they are.
 
     Raises:
         InputError: also for a file of incidents without any time at which they began.
     """
-    return [*_inspect_incidents(source, settings), *_inspect_events(source, settings)]
+    return [report.path for report in _reports(source, settings)]
 
 
 def survey(source: IncidentFiles, settings: Settings) -> Iterator[Finding]:
     """What ``forewarn check`` says of it."""
-    yield readable(inspect(source, settings))
+    yield readable(_reports(source, settings))
+
+
+def _reports(source: IncidentFiles, settings: Settings) -> list[FileReport]:
+    return [*_inspect_incidents(source, settings), *_inspect_events(source, settings)]
 
 
 def _inspect_incidents(source: IncidentFiles, settings: Settings) -> list[FileReport]:

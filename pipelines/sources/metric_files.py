@@ -33,21 +33,25 @@ from pipelines.sources.sql import workspace
 VERSION = ("ETag", "Last-Modified")
 
 
-def inspect(source: MetricFiles, settings: Settings) -> list[FileReport]:
-    """Whether the files on this machine can be read, see `files.inspect_files`, and the others be asked for.
+def inspect(source: MetricFiles, settings: Settings) -> list[Path]:
+    """Whether the files on this machine can be read, and the others be asked for: the former.
 
     Raises:
         InputError: one line with the mend.
     """
     if source.addresses:
         tls_context(source.access, settings)
+    return [report.path for report in _local(source, settings)]
+
+
+def _local(source: MetricFiles, settings: Settings) -> list[FileReport]:
     return inspect_files(source.local_paths, {**source.columns}, PARTS, settings)
 
 
 def survey(source: MetricFiles, settings: Settings) -> Iterator[Finding]:
     """What ``forewarn check`` says of it."""
     if source.local_paths:
-        yield readable(inspect_files(source.local_paths, {**source.columns}, PARTS, settings))
+        yield readable(_local(source, settings))
     if not source.addresses:
         return
     with Client(source.access, settings) as client:
@@ -76,7 +80,7 @@ def stage(
     Args:
         fetched: plays a part for addresses alone; other files are read whole.
     """
-    local = inspect(source, settings)
+    local = _local(source, settings)
     with workspace(con, folder) as (own, landing):
         download = _Download(own, source, signals, _known(fetched, as_of), landing)
         if source.addresses:

@@ -73,13 +73,14 @@ COLUMNS = {
 }
 
 
-def inspect(source: Sql, settings: Settings) -> list[str]:
-    """Whether the query is one SELECT, and its file and driver are there; a server is not asked.
+def inspect(source: Sql, settings: Settings) -> list[Path]:
+    """Whether the query is one SELECT, and its file and driver are there: the file; a server is not asked.
 
     Raises:
         InputError: one line with the mend.
     """
-    return [_database(source, settings).name]
+    _database(source, settings)
+    return [_file(path, settings) for path in (source.duckdb, source.sqlite) if path not in (None, ":memory:")]
 
 
 def survey(source: Sql, settings: Settings) -> Iterator[Finding]:

@@ -106,6 +106,13 @@ def test_every_registered_source_is_held_to_this():
 
 
 @every_source
+def test_what_is_inspected_are_files_of_this_machine(site, kind):
+    here = site(kind)
+    here.adapter.serve(history(2))
+    assert all(path.is_file() for path in sources.inspect(here.adapter.source, here.settings))
+
+
+@every_source
 def test_samples_come_as_they_are(site, kind):
     here = site(kind)
     given = [*history(2), Sample(AT, "0.1", "db 1", "cpu"), Sample(AT, "-1e-300", "db 1", "tiny")]

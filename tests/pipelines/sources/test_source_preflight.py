@@ -11,6 +11,8 @@ import pytest
 from pipelines.source_options import IncidentFiles, MetricFiles
 from pipelines.sources import inspect
 from pipelines.sources.errors import InputError, reading_failed
+from pipelines.sources.files import FileReport, inspect_files
+from pipelines.sources.metric_rows import PARTS
 
 HEADER = "entity,metric,ts,value\n"
 CSV = HEADER + "e,m,2026-01-05T10:00:00Z,1\n"
@@ -19,6 +21,10 @@ FRAME = pl.DataFrame({"entity": "e", "metric": "m", "ts": datetime(2026, 1, 5), 
 
 def look(settings, paths, **options):
     return inspect(MetricFiles.model_validate({"name": "fleet", "paths": paths, **options}), settings)
+
+
+def reports(settings, paths) -> list[FileReport]:
+    return inspect_files(paths, {}, PARTS, settings)
 
 
 def fault(settings, paths, **options) -> str:
@@ -31,14 +37,15 @@ def fault(settings, paths, **options) -> str:
 def test_globs_are_sorted_and_name_every_file_once(settings, put, tmp_path):
     (tmp_path / "a").mkdir()
     put({"b.csv": CSV, "a.parquet": FRAME, "a/c.csv": CSV, "a/.hidden.csv": "junk"})
-    reports = look(settings, ["b.csv", "*.csv", "**/*.csv", "*.parquet"])
-    assert [report.name for report in reports] == ["a/c.csv", "a.parquet", "b.csv"]
-    assert [report.rows for report in reports] == [None, 1, None]
+    found = reports(settings, ["b.csv", "*.csv", "**/*.csv", "*.parquet"])
+    assert [report.name for report in found] == ["a/c.csv", "a.parquet", "b.csv"]
+    assert [report.rows for report in found] == [None, 1, None]
+    assert look(settings, ["*.csv", "*.parquet"]) == [report.path for report in found[1:]]
 
 
 def test_names_with_glob_characters_are_names_where_the_file_exists(settings, put):
     put({"x[1]*.csv": CSV, "x1.csv": "junk"})
-    assert [report.path.name for report in look(settings, ["x[1]*.csv"])] == ["x[1]*.csv"]
+    assert [path.name for path in look(settings, ["x[1]*.csv"])] == ["x[1]*.csv"]
 
 
 @pytest.mark.parametrize(
@@ -101,7 +108,7 @@ def test_hostile_names_stay_on_one_line(settings, put):
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
 def test_the_delimiter_is_the_one_that_finds_the_columns(settings, put, delimiter):
     put({"x.csv": CSV.replace(",", delimiter)})
-    (report,) = look(settings, ["x.csv"])
+    (report,) = reports(settings, ["x.csv"])
     assert report.dialect
     assert report.dialect.delimiter == delimiter
 
