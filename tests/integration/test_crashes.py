@@ -27,7 +27,7 @@ main()
 
 POINTS = [
     "pipelines.checks:run",  # staged, not checked
-    "pipelines.publishing.raw:_publish_rejects",  # within the first commit
+    "pipelines.publishing.raw:publish_rejects",  # within the first commit
     "pipelines.history:roll_up",  # after the first commit
     "pipelines.steps:score_fleet",
     "pipelines.settling:outcomes",
