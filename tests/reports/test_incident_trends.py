@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from features.incidents import AFTER_THE_FACT, CANCELLED, PREDICTED
 from reports.incident_options import IncidentOptions
 from reports.incident_quality import EARLIER
+from reports.incident_summary import summary_markdown
 from reports.incident_trends import IMPROVING, NO_CHANGE, TABLE, TOO_FEW, WORSENING, IncidentTrends, trends
 
 MEASURE = [
@@ -123,6 +124,39 @@ def test_improving_and_worsening_are_told_from_noise() -> None:
     few = trends(year(30, slope=-0.5), AS_OF)
     assert verdict(few) == TOO_FEW
     assert few.mttr["trends"][0]["slope_log_per_30d"] is None
+
+
+def of_minutes(long_before: float, long_after: float) -> pl.DataFrame:
+    """400 incidents of a year that took one minute or two, two as often as said in either half."""
+    rng = np.random.default_rng(1)
+    starts = np.sort(rng.uniform(0, 330, 400))
+    long = rng.random(400) < np.where(starts < 165, long_before, long_after)
+    rows = zip(starts, np.where(long, 120.0, 60.0), strict=True)
+    return frame([row(f"{k}", AS_OF - timedelta(days=331 - float(at)), took) for k, (at, took) in enumerate(rows)])
+
+
+@pytest.mark.parametrize(("shares", "expected"), [((0.6, 0.3), IMPROVING), ((0.3, 0.6), WORSENING)])
+def test_where_most_durations_are_equal_the_verdict_goes_by_their_order(shares, expected: str) -> None:
+    """Theil-Sen's slope is 0 then; it was once called worsening, whichever way things went."""
+    found = trends(of_minutes(*shares), AS_OF, IncidentOptions(slices=()))
+    first = found.mttr["trends"][0]
+    assert (first["slope_log_per_30d"], first["verdict"]) == (0, expected)
+    told = summary_markdown(found)
+    assert "Too many durations are alike to say by how much" in told
+    assert "per 30 days (95" not in told
+
+
+def test_a_storm_is_told_from_too_few() -> None:
+    rows = [row(str(k), AS_OF - timedelta(days=300, minutes=60 - k), 600.0 + k) for k in range(60)]
+    found = trends(frame([*rows, row("z", AS_OF - timedelta(days=2), 600.0)]), AS_OF)
+    assert verdict(found) == TOO_FEW
+    assert "61 usable incidents since 4 Aug 2025, yet too close together" in summary_markdown(found)
+
+
+@pytest.mark.parametrize(("often", "seldom"), [(61.0, 122.0), (60.0, 600.0)])
+def test_the_contract_has_only_numbers_that_json_has(often: float, seldom: float) -> None:
+    rows = [row(str(k), AS_OF - timedelta(days=25 - k), seldom if k % 5 == 0 else often) for k in range(15)]
+    assert json.dumps(trends(frame(rows), AS_OF).mttr, allow_nan=False)
 
 
 def test_a_page_without_any_change_seldom_claims_one() -> None:
