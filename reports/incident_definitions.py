@@ -44,7 +44,7 @@ TERMS = {
     "mtbf": "mean time from one incident to the next: the period's length by its incidents",
     "ratio": "median of the later span by that of the earlier one; interval: order statistics of both, joined",
     "mix": "of that ratio, speed is what changed among like incidents, mix what came from other kinds of incidents "
-    "than before; both orders of taking them apart are averaged, so that their product is the ratio",
+    "than before, new ones too; both orders of taking them apart are averaged, so that their product is the ratio",
     "trend": "slope of the logarithm of the duration per 30 days (Theil-Sen over medians of successive incidents, at "
     "least 5 and at least a fortieth of the time each; -0.1 is about 10 % shorter every 30 days), its 95 % interval, "
     "and p_value of a Mann-Kendall test that allows for good and bad spells",
