@@ -40,7 +40,8 @@ TERMS = {
     "measured by simulation, "
     + ", ".join(f"{share:.0%} at n = {n}" for n, share in MEAN_COVERAGE.items()).replace("%", " %"),
     "km_median": "Kaplan-Meier: the first time by which half were finished",
-    "share_1h, share_4h, share_24h": "share finished within that time; interval: Wilson",
+    "share_1h, share_4h, share_24h": "share finished within that time (Kaplan-Meier); interval: Wilson, of as many "
+    "as it is worth; withheld where some are still open and none has been followed that long",
     "mtbf": "mean time from one incident to the next: the period's length by its incidents",
     "ratio": "median of the later span by that of the earlier one; interval: order statistics of both, joined",
     "mix": "of that ratio, speed is what changed among like incidents, mix what came from other kinds of incidents "
