@@ -1,5 +1,6 @@
 import json
 from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import polars as pl
@@ -11,7 +12,8 @@ from features.incidents import AFTER_THE_FACT, CANCELLED, PREDICTED
 from reports.incident_options import IncidentOptions
 from reports.incident_quality import EARLIER
 from reports.incident_summary import summary_markdown
-from reports.incident_trends import IMPROVING, NO_CHANGE, TABLE, TOO_FEW, WORSENING, IncidentTrends, trends
+from reports.incident_trends import IMPROVING, NO_CHANGE, TABLE, TOO_FEW, WORSENING, Beside, IncidentTrends, trends
+from reports.working_time import WorkingCalendar
 
 MEASURE = [
     "mean", "mean_lo", "mean_hi", "median", "median_lo", "median_hi", "p75", "p90", "km_median", "share_1h", "share_4h",
@@ -205,3 +207,11 @@ def test_an_incident_created_just_before_the_night() -> None:
     found = trends(frame(rows), AS_OF)
     assert month(found, "2026-05")["mttr"]["median"] is None
     assert verdict(found) == TOO_FEW
+
+
+def test_an_incident_of_year_one_stops_no_report() -> None:
+    """Warehouses may hold some from before they were refused."""
+    calendar = WorkingCalendar(ZoneInfo("America/Los_Angeles"))
+    old = row("old", datetime(1, 1, 1), 60.0)
+    found = trends(pl.concat([frame([old]), year(50)]), AS_OF, beside=Beside(calendar))
+    assert found.mttr["usable"]["excluded"] == {EARLIER: 1}
