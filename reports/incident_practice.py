@@ -27,8 +27,8 @@ class Practice:
         major: major incidents of the time looked at.
         reviewed: of those that ended two weeks before the night or earlier, how many had a review; None where no
             source records reviews.
-        actions: of the actions that reviews named, how many are done, where both are recorded; None likewise. Its interval takes actions as
-            independent of each other.
+        actions: of the actions that reviews named, how many are done, where both are recorded; None likewise. Its
+            interval takes actions as independent of each other.
         roles: role -> share of major incidents in which somebody was named for it; without roles not recorded.
     """
 

@@ -44,9 +44,9 @@ def mix_shift(before: Strata, after: Strata) -> MixShift | None:
     One period's incidents are reweighted to the other's mix (DiNardo, Fortin & Lemieux 1996, Econometrica 64), which
     gives the median that the one would have had with the mix of the other. *Speed* is the change at equal mix, *mix*
     the change at equal speed, each the geometric mean over both orders, so that their product is the total (as in
-    Kitagawa 1955, J. Am. Stat. Assoc. 50). Strata with fewer than 5 incidents in both periods are one stratum. A stratum
-    that has 5 in one period only, as a new service, has none to be like: speed is that of the others, and the rest of
-    the total is mix. Unfinished durations are censored. Intervals: percentiles of the bootstrap of both periods, drawn
+    Kitagawa 1955, J. Am. Stat. Assoc. 50). Strata with fewer than 5 incidents in both periods are one stratum. One that
+    has 5 in one period only, as a new service, has none to be like: speed is that of the others, and the rest of the
+    total is mix. Unfinished durations are censored. Intervals: percentiles of the bootstrap of both periods, drawn
     alike for equal data.
 
     Returns:
