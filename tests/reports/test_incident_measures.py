@@ -35,7 +35,7 @@ def test_open_ones_count_for_less() -> None:
     found = estimates(durations(list(seconds), list(finished)), 10)["share_1h"]
     curve = SurvfuncRight(seconds, finished.astype(float))
     at = np.searchsorted(curve.surv_times, 3600.0, side="right") - 1
-    left, error = curve.surv_prob[at], curve.surv_prob_se[at]
+    left, error = (float(np.asarray(each)[at]) for each in (curve.surv_prob, curve.surv_prob_se))
     worth = left * (1 - left) / error**2
     assert worth < 80
     assert found.value == pytest.approx(1 - left, rel=1e-9)

@@ -111,7 +111,7 @@ def test_the_p_value_of_an_end_is_a_twentieth() -> None:
 def test_between_equal_durations_there_is_no_doubt() -> None:
     hour, done = np.full(80, 3600.0), np.ones(80, dtype=bool)
     found = median_ratio(hour, done, hour / 6, done)
-    assert found is not None and found.lo == found.value == found.hi
+    assert found is not None and found.value is not None and found.lo == found.value == found.hi
     assert [found.p_value(against) for against in (0.1, found.value, 0.7)] == [0.0, 1.0, 0.0]
 
 
