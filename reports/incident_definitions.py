@@ -40,16 +40,18 @@ TERMS = {
     "measured by simulation, "
     + ", ".join(f"{share:.0%} at n = {n}" for n, share in MEAN_COVERAGE.items()).replace("%", " %"),
     "km_median": "Kaplan-Meier: the first time by which half were finished",
-    "share_1h, share_4h, share_24h": "share finished within that time; interval: Wilson",
+    "share_1h, share_4h, share_24h": "share finished within that time (Kaplan-Meier); interval: Wilson, of as many "
+    "as it is worth; withheld where some are still open and none has been followed that long",
     "mtbf": "mean time from one incident to the next: the period's length by its incidents",
     "ratio": "median of the later span by that of the earlier one; interval: order statistics of both, joined",
     "mix": "of that ratio, speed is what changed among like incidents, mix what came from other kinds of incidents "
-    "than before; both orders of taking them apart are averaged, so that their product is the ratio",
+    "than before, new ones too; both orders of taking them apart are averaged, so that their product is the ratio",
     "trend": "slope of the logarithm of the duration per 30 days (Theil-Sen over medians of successive incidents, at "
     "least 5 and at least a fortieth of the time each; -0.1 is about 10 % shorter every 30 days), its 95 % interval, "
     "and p_value of a Mann-Kendall test that allows for good and bad spells",
-    "verdict": "improving or worsening where q_value <= 0.05, else no detectable change; too few to say below 8 "
-    "such medians, that is about 40 incidents",
+    "verdict": "improving or worsening, by the sign of Kendall's S, where q_value <= 0.05, else no detectable change; "
+    "too few to say below 8 such medians, that is about 40 incidents. Where good and bad spells are strong, 17 % of "
+    "simulated pages without any change carried a wrong one",
     "smallest_detectable": "the slope that would have been found in 80 % of cases; a smaller one is easily missed",
     "goal": "the way to a goal is even; on track where the whole interval of the ratio lies at or below the way, off "
     "track where it lies above, else too early; measured on the incidents since it began, of the last 90 days",

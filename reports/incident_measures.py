@@ -103,10 +103,11 @@ def _km_median(curve: Survival, n: int) -> Estimate:
 
 
 def _share(durations: Durations, curve: Survival, limit: float) -> Estimate:
-    """The interval counts those whose outcome at the limit is known; the point weighs the others in (Kaplan-Meier)."""
-    known = durations.finished | (durations.seconds > limit)
-    hits = int((durations.finished & (durations.seconds <= limit)).sum())
-    interval = share_interval(hits, int(known.sum()))
-    if interval is None:
-        return Estimate(None, None, None, 0)
-    return Estimate(curve.share_within(limit), *interval, int(known.sum()))
+    """By Kaplan-Meier; withheld where some are unfinished and none has been followed as long as the limit."""
+    known = durations.finished | (durations.seconds >= limit)
+    n, value = int(known.sum()), curve.share_within(limit)
+    if n == 0 or (value < 1 and durations.seconds.max() < limit):
+        return Estimate(None, None, None, n)
+    worth = min(len(known), curve.worth(limit) or n)
+    interval = share_interval(value * worth, worth)
+    return Estimate(None, None, None, n) if interval is None else Estimate(value, *interval, n)

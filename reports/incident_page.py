@@ -155,14 +155,14 @@ def _slices(trends: IncidentTrends) -> list[dict[str, Any]]:
     rows = []
     for found in trends.mttr["trends"]:
         for dimension, value in found["slice"].items():
-            has_slope = found["slope_log_per_30d"] is not None
+            slope = words.slope(found)
             change = trends.changes and trends.changes.of[Slice(dimension, value), found["measure"]].ratio
             rows.append({
                 "dimension": dimension, "value": value, "measure": found["measure"], "n": found["n"],
                 "verdict": found["verdict"], "badge": BADGES[found["verdict"]], "q": found["q_value"],
-                "change": words.percent(found["slope_log_per_30d"]) if has_slope else None,
-                "lo": words.percent(found["lo"]) if has_slope else None,
-                "hi": words.percent(found["hi"]) if has_slope else None,
+                "change": slope,
+                "lo": words.percent(found["lo"]) if slope else None,
+                "hi": words.percent(found["hi"]) if slope else None,
                 "ratio": words.ratio_ends(change) if change else None,
                 "median": medians[f"{dimension}={value}", f"{found['measure']}_median"],
             })  # fmt: skip

@@ -27,8 +27,8 @@ class Practice:
         major: major incidents of the time looked at.
         reviewed: of those that ended two weeks before the night or earlier, how many had a review; None where no
             source records reviews.
-        actions: of the actions that reviews named, how many are done; None likewise. Its interval takes actions as
-            independent of each other.
+        actions: of the actions that reviews named, how many are done, where both are recorded; None likewise. Its
+            interval takes actions as independent of each other.
         roles: role -> share of major incidents in which somebody was named for it; without roles not recorded.
     """
 
@@ -46,9 +46,9 @@ def practice(counted: pl.DataFrame, as_of: datetime) -> Practice:
     """
     major = counted.filter(pl.col("is_major").fill_null(False))
     due = major.filter(pl.col("ended_at") <= as_of - GRACE)["reviewed"].drop_nulls()
-    said = major.filter(pl.col("actions_total") > 0)
+    said = major.filter((pl.col("actions_total") > 0) & pl.col("actions_done").is_not_null())
     total = int(said["actions_total"].sum())
-    done = int(said.select(pl.min_horizontal("actions_done", "actions_total").fill_null(0).sum()).item())
+    done = int(said.select(pl.min_horizontal("actions_done", "actions_total").sum()).item())
     return Practice(
         major=major.height,
         reviewed=_share(int(due.sum()), len(due)),

@@ -48,8 +48,8 @@ def _parts(trends: IncidentTrends) -> str | None:
     if not moved:
         return None
     told = ", ".join(
-        f"{escape_markdown(value, 60)} {NAMES[found['measure']].lower()} {found['verdict']} "
-        f"({words.percent(found['slope_log_per_30d'])})"
+        f"{escape_markdown(value, 60)} {NAMES[found['measure']].lower()} {found['verdict']}"
+        f"{f' ({slope})' if (slope := words.slope(found)) else ''}"
         for value, found in moved[:PARTS]
     )
     more = f" and {len(moved) - PARTS} more" if len(moved) > PARTS else ""

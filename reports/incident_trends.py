@@ -201,12 +201,12 @@ class Tested(NamedTuple):
             return TOO_FEW
         if self.q_value > ALPHA:
             return NO_CHANGE
-        return IMPROVING if self.trend.slope < 0 else WORSENING
+        return IMPROVING if self.trend.direction < 0 else WORSENING
 
     @property
     def contract(self) -> dict[str, Any]:
         found = self.trend
-        numbers = (None,) * 5 if found is None else found
+        numbers = (None,) * 5 if found is None else found[:5]
         slope, lo, hi, p_value, smallest = (_plain(number) for number in numbers)
         return {
             "slice": self.slice.key, "measure": self.measure, "n": self.n,
@@ -303,8 +303,8 @@ def _problem(problem: Problem, judged: Judged) -> dict[str, Any]:
         "entities": problem.entities, "incidents": list(problem.incidents), "n": problem.n,
         "still_open": problem.still_open, "days": problem.days, "seconds_lost": _plain(problem.seconds_lost),
         "first": _iso(problem.first), "last": _iso(problem.last), "verdict": judged.verdict,
-        "rate_ratio": _finite(None if change is None else change.value),
-        "lo": _finite(None if change is None else change.lo), "hi": _finite(None if change is None else change.hi),
+        "rate_ratio": _plain(None if change is None else change.value),
+        "lo": _plain(None if change is None else change.lo), "hi": _plain(None if change is None else change.hi),
         "p_value": _plain(problem.p_value), "q_value": _plain(judged.q_value),
         "predicted": [
             {"ticket_id": risk["ticket_id"], "entity": risk["entity"], "signal": risk["signal"],
@@ -314,13 +314,11 @@ def _problem(problem: Problem, judged: Judged) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _finite(number: float | None) -> float | None:
-    return None if number is None or not np.isfinite(number) else _plain(number)
-
-
 def _plain(number: float | None) -> float | None:
-    """Seconds to the millisecond and small numbers to what they are worth."""
-    return None if number is None else round(number, 3 if abs(number) >= 10 else 6)
+    """Seconds to the millisecond and small numbers to what they are worth; null for what JSON has no number for."""
+    if number is None or not np.isfinite(number):
+        return None
+    return round(number, 3 if abs(number) >= 10 else 6)
 
 
 def _iso(moment: datetime) -> str:

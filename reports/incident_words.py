@@ -17,7 +17,7 @@ from reports.incident_measures import Estimate
 from reports.incident_periods import Period
 from reports.incident_trends import IMPROVING, NO_CHANGE, TOO_FEW, WORSENING, IncidentTrends
 from reports.problems import LESS_OFTEN, MORE_OFTEN
-from reports.statistics import Effect, RateChange, Ratio
+from reports.statistics import LEAST_BLOCKS, LEAST_PER_BLOCK, Effect, RateChange, Ratio
 from reports.text import MONTHS
 
 NAMES = {
@@ -39,11 +39,27 @@ FEW = 0.8  # of the incidents; a measure that rests on less says so
 def trend_sentence(found: dict[str, Any], trends: IncidentTrends) -> str:
     """What a trend of the contract says, and how sure."""
     since = f"since {day(trends.since)}"
+    n = count(found["n"])
     if found["slope_log_per_30d"] is None:
-        return f"{count(found['n'])} usable incidents {since}; a verdict takes 40."
-    change = percent(found["slope_log_per_30d"])
+        if found["n"] < LEAST_BLOCKS * LEAST_PER_BLOCK:
+            return f"{n} usable incidents {since}; a verdict takes {LEAST_BLOCKS * LEAST_PER_BLOCK}."
+        return f"{n} usable incidents {since}, yet too close together: a verdict takes {LEAST_BLOCKS} spells of them."
+    change = slope(found)
+    if change is None:
+        return f"Too many durations are alike to say by how much, from {n} incidents {since}."
     range_ = f"{percent(found['lo'])} to {percent(found['hi'])}"
-    return f"{change} per 30 days (95 % interval {range_}), from {count(found['n'])} incidents {since}."
+    return f"{change} per 30 days (95 % interval {range_}), from {n} incidents {since}."
+
+
+def slope(found: dict[str, Any]) -> str | None:
+    """The change per 30 days; None where there is none, or where it is not as its verdict says, durations being alike.
+
+    The verdict is about the order of durations, and where most are equal their typical change is nothing.
+    """
+    value, lean = found["slope_log_per_30d"], {IMPROVING: -1, WORSENING: 1}.get(found["verdict"])
+    if value is None or (lean is not None and value * lean <= 0):
+        return None
+    return percent(value)
 
 
 def power_sentence(found: dict[str, Any]) -> str | None:

@@ -26,6 +26,7 @@ from reports.statistics import ALPHA, RateChange, dispersion, rate_change
 
 LEAST, LEAST_DAYS = 3, 2
 MOST_TITLES, MOST_TITLES_OF_BLOCK = 20_000, 1_000
+LONGEST_PATTERN = 200  # characters
 MORE_OFTEN, LESS_OFTEN, STEADY, TOO_FEW = "more often", "less often", "no detectable change", "too few to say"
 TO_JUDGE = 6  # incidents; not even all of fewer in one half would be more than chance
 FILLERS = r"\b(a|an|the|on|in|for|of|to|and|with|at|by|from|is|are) "
@@ -144,8 +145,11 @@ def candidates(
 
 
 def pattern(column: str) -> pl.Expr:
-    """A title without what differs from one time to the next: identifiers, numbers, marks, case. Null where empty."""
-    lower = pl.col(column).str.to_lowercase()
+    """A title without what differs from one time to the next: identifiers, numbers, marks, case. Null where empty.
+
+    Of a long one, as a stack trace, its beginning: what a comparison costs grows with the square of the length.
+    """
+    lower = pl.col(column).str.slice(0, 2 * LONGEST_PATTERN).str.to_lowercase()
     plain = (
         lower.str.replace_all(r"\b[0-9a-f]{8}-[0-9a-f-]{27}\b|\b0x[0-9a-f]+\b|\b[0-9a-f]{12,}\b", "#")
         .str.replace_all(r"\d+([.,:/-]\d+)*", "#")
@@ -155,7 +159,7 @@ def pattern(column: str) -> pl.Expr:
     )
     # A title of numbers alone is a name, not a measurement.
     kept = pl.when(plain.str.contains(r"\p{L}")).then(plain).otherwise(lower.str.strip_chars())
-    return pl.when(kept.str.len_chars() > 0).then(kept)
+    return pl.when(kept.str.len_chars() > 0).then(kept.str.slice(0, LONGEST_PATTERN))
 
 
 def _led(patterns: pl.DataFrame, similar: int) -> pl.DataFrame:

@@ -14,6 +14,7 @@ from pydantic import model_validator
 from features.options import Options
 
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+EARLIEST = datetime(1970, 1, 1)  # what is dated earlier, as year 1, is the placeholder of some system
 DAYS: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
@@ -61,8 +62,9 @@ class WorkingCalendar:
     holidays: Collection[date] = ()
 
     def clock(self, first: datetime, last: datetime) -> WorkingClock:
-        """A clock that runs in working hours only, from `first` to `last`, naive UTC."""
-        start, end = (t.replace(tzinfo=ZoneInfo("UTC")).astimezone(self.zone).date() for t in (first, last))
+        """A clock that runs in working hours only, from `first` to `last`, naive UTC; never before 1970."""
+        spanned = (max(first, EARLIEST), last)
+        start, end = (t.replace(tzinfo=ZoneInfo("UTC")).astimezone(self.zone).date() for t in spanned)
         days = (start + timedelta(days=n) for n in range((end - start).days + 1))
         spans = [
             tuple(datetime.combine(day, t, self.zone).timestamp() for t in (self.hours.start, self.hours.end))

@@ -2,16 +2,16 @@
 
 Rules for rows, in this order; every row of the files is in exactly one of these counts
 ---------------------------------------------------------------------------------------
-rejected    no id; a time, count or flag that cannot be read; no created, started or detected time; created in the
-            future: at or after as_of, and later than the run began; acknowledged, resolved, closed or cancelled before
-            it was created; acknowledged, resolved or cancelled in the future; an id that its own file holds twice (the
-            newest version stays).
+rejected    no id; a time, count or flag that cannot be read; no created, started or detected time; created before
+            1970; created in the future: at or after as_of, and later than the run began; acknowledged, resolved, closed
+            or cancelled before it was created; acknowledged, resolved or cancelled in the future; an id that its own
+            file holds twice (the newest version stays).
 held back   created at or after as_of, yet not in the future: a later night's. Neither stored nor listed.
 superseded  an id that another file holds in a newer or the same version: exports that overlap.
 staged      the rest. Stamps after as_of stay: the as-of view takes them away.
 
-For events likewise: rejected (no id, no time, unreadable, of the future, an event number twice in a file), superseded,
-and unknown: of an incident that is not staged.
+For events likewise: rejected (no id, no time, unreadable, before 1970, of the future, an event number twice in a
+file), superseded, and unknown: of an incident that is not staged.
 
 Events that their files do not number are numbered by their content, so that one event has one number in every export,
 whatever else an export holds; see `_NUMBER_OF_CONTENT`.
@@ -45,6 +45,7 @@ from pipelines.sources.rejects import (
     DUPLICATE_ID,
     FUTURE,
     HELD_BACK,
+    IMPLAUSIBLE,
     NO_CREATED,
     NO_ID,
     NO_TIME,
@@ -223,12 +224,14 @@ def _rule(condition: str, reason: str, detail: str = "NULL") -> Rule:
 
 # ----------------------------------------------------------------------------------------------------------- incidents
 
+EARLIEST = "TIMESTAMP '1970-01-01'"
 CREATED = f"coalesce({', '.join(BEGINNINGS)})"
 PAST_STAMPS = ", ".join(f"CASE WHEN {stamp} <= run_began() THEN {stamp} END" for stamp in STAMPS)
 INCIDENT_RULES = (
     _rule("written_incident_id IS NULL", NO_ID),
     *unreadable(PARTS),
     _rule(f"{CREATED} IS NULL", NO_CREATED),
+    _rule(f"{CREATED} < {EARLIEST}", IMPLAUSIBLE, f"concat('created ', {CREATED})"),
     _rule(f"{CREATED} >= as_of() AND {CREATED} > run_began()", FUTURE, f"concat('created ', {CREATED})"),
     *(
         _rule(
@@ -322,6 +325,7 @@ _EVENTS = Recipe(
         _rule("written_incident_id IS NULL", NO_ID),
         *unreadable(EVENT_PARTS),
         _rule("changed_at IS NULL", NO_TIME),
+        _rule(f"changed_at < {EARLIEST}", IMPLAUSIBLE, "concat('changed ', changed_at)"),
         _rule("changed_at >= as_of() AND changed_at > run_began()", FUTURE, "concat('changed ', changed_at)"),
         _rule("incident_source IS NULL", UNKNOWN),
     ),

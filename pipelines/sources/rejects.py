@@ -40,6 +40,7 @@ TOO_MANY = "too many series"
 CLOCK = "clock skew"
 NO_ID = "no incident id"
 NO_CREATED = "no created time"
+IMPLAUSIBLE = "implausible time"
 DUPLICATE_ID = "duplicate incident id"
 DUPLICATE_EVENT = "duplicate event"
 
@@ -50,6 +51,7 @@ MEND = {
     NO_ZONE: "add Z, or set the source's time_zone",
     DATE_ORDER: "day or month first? write it as 2026-05-31",
     UNREADABLE_TIME: "write it as 2026-05-31T13:00:00Z",
+    IMPLAUSIBLE: "a placeholder for no time? leave it empty",
     NOT_A_FLAG: "write yes or no",
     NO_TICKET: "copy its id from the end of the ticket, or remove the line",
 }

@@ -13,11 +13,12 @@ from reports.statistics.intervals import ALPHA, Interval, mean_interval, quantil
 from reports.statistics.mix import Effect, MixShift, Strata, mix_shift
 from reports.statistics.ratio import Ratio, median_ratio
 from reports.statistics.survival import Survival
-from reports.statistics.trend import Trend, mann_kendall, theil_sen, trend
+from reports.statistics.trend import LEAST_BLOCKS, LEAST_PER_BLOCK, Trend, mann_kendall, theil_sen, trend
 from reports.statistics.xmr import Xmr, xmr
 
 __all__ = [
-    "ALPHA", "Effect", "Gap", "Interval", "MixShift", "RateChange", "Ratio", "Strata", "Survival", "Trend", "Xmr",
-    "count_interval", "dispersion", "gap", "mann_kendall", "mean_coverage", "mean_interval", "median_ratio",
-    "mix_shift", "q_values", "quantile_interval", "rate_change", "share_interval", "theil_sen", "trend", "xmr",
+    "ALPHA", "LEAST_BLOCKS", "LEAST_PER_BLOCK", "Effect", "Gap", "Interval", "MixShift", "RateChange", "Ratio",
+    "Strata", "Survival", "Trend", "Xmr", "count_interval", "dispersion", "gap", "mann_kendall", "mean_coverage",
+    "mean_interval", "median_ratio", "mix_shift", "q_values", "quantile_interval", "rate_change", "share_interval",
+    "theil_sen", "trend", "xmr",
 ]  # fmt: skip

@@ -10,8 +10,11 @@ from scipy import special
 from reports.statistics.intervals import ALPHA, Interval
 
 
-def share_interval(hits: int, n: int) -> Interval | None:
-    """Interval of a share: Wilson (1927), which keeps its coverage at small n and near 0 and 1. None for n = 0."""
+def share_interval(hits: float, n: float) -> Interval | None:
+    """Interval of a share: Wilson (1927), which keeps its coverage at small n and near 0 and 1. None for n = 0.
+
+    Neither need be whole, as where some are worth less than others.
+    """
     if n == 0:
         return None
     z2 = float(special.ndtri(1 - ALPHA / 2)) ** 2

@@ -86,9 +86,12 @@ def mean_interval(values: np.ndarray) -> Interval | None:
     Args:
         values: [n], not negative, in any order.
 
+    The upper end may lie beyond the largest value: a skewed mean often does. Withholding those would leave the samples
+    that saw no long one, and at n = 10 an interval that holds 72 % of the time instead of 86 %.
+
     Returns:
         None below 5 values, where all values are equal, or where so few differ that resamples without any spread
-        would decide.
+        would decide; also where an end is beyond all numbers.
     """
     if len(values) < 5 or np.ptp(values) == 0:
         return None
@@ -102,7 +105,8 @@ def mean_interval(values: np.ndarray) -> Interval | None:
     if not np.isfinite(low) or not np.isfinite(high):
         return None
     mean, error = ordered.mean(), ordered.std(ddof=1) / ordered.mean() / np.sqrt(n)
-    return Interval(float(mean * np.exp(-low * error)), float(mean * np.exp(-high * error)))
+    lo, hi = mean * np.exp(-np.array([low, high]) * error)
+    return Interval(float(lo), float(hi)) if np.isfinite(hi) else None
 
 
 def _grouped(ordered: np.ndarray) -> np.ndarray:
@@ -124,8 +128,10 @@ def _studentised(values: np.ndarray, rng: np.random.Generator, rows: int) -> np.
     n, mean = len(values), values.mean()
     shifted = (values - mean)[rng.integers(0, n, size=(rows, n), dtype=np.uint32)]
     sums = shifted.sum(axis=1)
-    variances = np.maximum(0.0, np.einsum("ij,ij->i", shifted, shifted) - sums**2 / n) / (n - 1)
+    squares = np.einsum("ij,ij->i", shifted, shifted)
+    variances = (squares - sums**2 / n) / (n - 1)
     means = mean + sums / n
-    usable = (means > 1e-9 * mean) & (variances > (1e-9 * mean) ** 2)
+    # Of equal draws rounding leaves a variance, about 1e-13 of their squares; it must not be divided by.
+    usable = (means > 1e-9 * mean) & (variances > np.maximum((1e-9 * mean) ** 2, 1e-10 * squares / (n - 1)))
     means, variances = np.where(usable, means, mean), np.where(usable, variances, 1.0)
     return np.where(usable, np.log(means / mean) * means * np.sqrt(n / variances), -np.inf)

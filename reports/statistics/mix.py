@@ -9,7 +9,8 @@ import numpy as np
 
 from reports.statistics.intervals import ALPHA
 
-LEAST = 5
+LEAST, LEAST_COMMON = 5, 20
+ONE_SIDED = 0  # the number of the stratum that is compared with nothing
 RESAMPLES = 199
 
 
@@ -43,16 +44,20 @@ def mix_shift(before: Strata, after: Strata) -> MixShift | None:
     One period's incidents are reweighted to the other's mix (DiNardo, Fortin & Lemieux 1996, Econometrica 64), which
     gives the median that the one would have had with the mix of the other. *Speed* is the change at equal mix, *mix*
     the change at equal speed, each the geometric mean over both orders, so that their product is the total (as in
-    Kitagawa 1955, J. Am. Stat. Assoc. 50). Strata with fewer than 5 incidents in either period are one stratum.
-    Unfinished durations are censored. Intervals: percentiles of the bootstrap of both periods, drawn alike for equal
-    data.
+    Kitagawa 1955, J. Am. Stat. Assoc. 50). Strata with fewer than 5 incidents in both periods are one stratum. One that
+    has 5 in one period only, as a new service, has none to be like: speed is that of the others, and the rest of the
+    total is mix. Unfinished durations are censored. Intervals: percentiles of the bootstrap of both periods, drawn
+    alike for equal data.
 
     Returns:
-        None where a period has fewer than 20, or where more than half of one is unfinished.
+        None where a period has fewer than 20 in strata that both have, or where more than half of one is unfinished.
     """
-    if min(len(before.seconds), len(after.seconds)) < 20:
+    if not len(before.seconds) or not len(after.seconds):
         return None
-    first, second = (_Sorted.of(each) for each in _pooled(before, after))
+    pooled = _pooled(before, after)
+    if min(np.count_nonzero(each.stratum) for each in pooled) < LEAST_COMMON:
+        return None
+    first, second = (_Sorted.of(each) for each in pooled)
     found = _effects(first, first.ones, second, second.ones)
     if found is None:
         return None
@@ -67,10 +72,12 @@ def mix_shift(before: Strata, after: Strata) -> MixShift | None:
 
 
 def _pooled(before: Strata, after: Strata) -> tuple[Strata, Strata]:
-    """Both with strata numbered alike, those that are rare in either put together."""
+    """Both with strata numbered alike: 0 what only one has enough of, 1 all that are rare in both, then the others."""
     size = 1 + max(int(before.stratum.max()), int(after.stratum.max()))
-    rare = np.minimum(*(np.bincount(each.stratum, minlength=size) for each in (before, after))) < LEAST
-    number = np.where(rare, 0, np.cumsum(~rare))
+    counts = np.stack([np.bincount(each.stratum, minlength=size) for each in (before, after)])
+    common, rare = (counts >= LEAST).all(axis=0), (counts < LEAST).all(axis=0)
+    together = int((counts * rare).sum(axis=1).min() >= LEAST)
+    number = np.where(common, 1 + np.cumsum(common), np.where(rare, together, ONE_SIDED))
     return before._replace(stratum=number[before.stratum]), after._replace(stratum=number[after.stratum])
 
 
@@ -112,21 +119,26 @@ class _Sorted(NamedTuple):
 def _effects(first: _Sorted, drawn_1: np.ndarray, second: _Sorted, drawn_2: np.ndarray) -> np.ndarray | None:
     """Logarithms of total, speed and mix."""
     size = 1 + max(int(first.stratum.max()), int(second.stratum.max()))
+    common_1, common_2 = drawn_1 * (first.stratum != ONE_SIDED), drawn_2 * (second.stratum != ONE_SIDED)
+    if not common_1.any() or not common_2.any():
+        return None
     mix_1, mix_2 = (
         np.bincount(each.stratum, drawn, minlength=size) / drawn.sum()
-        for each, drawn in ((first, drawn_1), (second, drawn_2))
+        for each, drawn in ((first, common_1), (second, common_2))
     )
     medians = (
         first.median(drawn_1),
-        first.median(drawn_1 * _weights(mix_2, mix_1)[first.stratum]),
-        second.median(drawn_2 * _weights(mix_1, mix_2)[second.stratum]),
         second.median(drawn_2),
+        first.median(common_1),
+        first.median(common_1 * _weights(mix_2, mix_1)[first.stratum]),
+        second.median(common_2 * _weights(mix_1, mix_2)[second.stratum]),
+        second.median(common_2),
     )
     if any(median is None for median in medians):
         return None
-    own_1, first_with_2, second_with_1, own_2 = np.log1p(np.array(medians, dtype=float))
+    all_1, all_2, own_1, first_with_2, second_with_1, own_2 = np.log1p(np.array(medians, dtype=float))
     speed = (second_with_1 - own_1 + own_2 - first_with_2) / 2
-    total = own_2 - own_1
+    total = all_2 - all_1
     return np.array([total, speed, total - speed])
 
 

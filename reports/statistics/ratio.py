@@ -31,12 +31,17 @@ class Ratio(NamedTuple):
         return float(np.exp(-np.log(self.hi / self.lo) / 2 * (z + float(special.ndtri(POWER))) / z))
 
     def p_value(self, against: float) -> float | None:
-        """Two-sided, of the true ratio being `against`: the standard error is the half width on its side / 1.96."""
+        """Two-sided, of the true ratio being `against`: the standard error is the half width on its side / 1.96.
+
+        An interval without width, of durations that are all but equal, leaves no doubt.
+        """
         if self.value is None:
             return None
         end = self.hi if against > self.value else self.lo
-        if not end or end == self.value:
+        if not end:
             return None
+        if end == self.value:
+            return 1.0 if against == self.value else 0.0
         z = np.log(against / self.value) / np.log(end / self.value) * special.ndtri(1 - ALPHA / 2)
         return float(2 * special.ndtr(-abs(z)))
 

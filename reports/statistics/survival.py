@@ -81,6 +81,16 @@ class Survival:
         seen = int(np.searchsorted(self.times, seconds, side="right"))
         return float(1 - self.survival[seen - 1]) if seen else 0.0
 
+    def worth(self, seconds: float) -> float | None:
+        """How many finished durations would tell the share within so many seconds as well: Rothman (1978).
+
+        J. Chronic Diseases 31: the number whose binomial variance is Greenwood's. Without unfinished ones it is all.
+        None where none, or all, are finished by then: Greenwood's variance is 0 there.
+        """
+        seen = int(np.searchsorted(self.times, seconds, side="right"))
+        left = float(self.survival[seen - 1]) if seen else 1.0
+        return (1 - left) / (left * float(self.greenwood[seen - 1])) if 0 < left < 1 else None
+
     def _first_at(self, level: float) -> int | None:
         reached = np.flatnonzero(self.survival <= level + 1e-9)
         return int(reached[0]) if len(reached) else None

@@ -24,13 +24,18 @@ class MannKendall(NamedTuple):
 
 
 class Trend(NamedTuple):
-    """A slope per unit of time of log durations, with what goes with it."""
+    """A slope per unit of time of log durations, with what goes with it.
+
+    Its `direction` is the sign of Mann-Kendall's S, of which p_value speaks. Where many values are equal the slope may
+    be 0, or even lean the other way, while S is beyond chance.
+    """
 
     slope: float
     lo: float
     hi: float
     p_value: float
     smallest_detectable: float | None
+    direction: int
 
 
 def mann_kendall(values: np.ndarray, autocorrelation: bool = True) -> MannKendall:
@@ -131,7 +136,8 @@ def trend(at: np.ndarray, seconds: np.ndarray, finished: np.ndarray) -> Trend | 
     slope, (lo, hi) = theil_sen(middle, level, test.variance)
     z = float(special.ndtri(1 - ALPHA / 2))
     smallest = (hi - lo) / 2 * (z + float(special.ndtri(POWER))) / z
-    return Trend(slope, lo, hi, test.p_value, smallest or None)  # all but equal values have an interval without width
+    # All but equal values have an interval without width.
+    return Trend(slope, lo, hi, test.p_value, smallest or None, int(np.sign(test.s)))
 
 
 def _blocks(at: np.ndarray) -> list[int]:

@@ -119,9 +119,10 @@ def test_practice_is_about_major_incidents_that_are_over() -> None:
         row("b", done, 60.0, is_major=True, reviewed=False, commander=False),
         row("c", lately, 60.0, is_major=True, reviewed=False, commander=True),
         row("d", done, 60.0, is_major=False, reviewed=False, actions_total=9, actions_done=0),
+        row("e", lately, 60.0, is_major=True, actions_total=5),  # how many are done is not known
     ]
     found = practice(frame(rows), AS_OF)
-    assert found.major == 3
+    assert found.major == 4
     assert found.reviewed is not None and (found.reviewed.value, found.reviewed.n) == (0.5, 2)
     assert found.actions is not None and (found.actions.value, found.actions.n) == (0.75, 4)
     assert {role: (share.value, share.n) for role, share in found.roles.items()} == {"commander": (2 / 3, 3)}

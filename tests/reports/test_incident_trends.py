@@ -1,5 +1,6 @@
 import json
 from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import polars as pl
@@ -10,7 +11,9 @@ from pydantic import ValidationError
 from features.incidents import AFTER_THE_FACT, CANCELLED, PREDICTED
 from reports.incident_options import IncidentOptions
 from reports.incident_quality import EARLIER
-from reports.incident_trends import IMPROVING, NO_CHANGE, TABLE, TOO_FEW, WORSENING, IncidentTrends, trends
+from reports.incident_summary import summary_markdown
+from reports.incident_trends import IMPROVING, NO_CHANGE, TABLE, TOO_FEW, WORSENING, Beside, IncidentTrends, trends
+from reports.working_time import WorkingCalendar
 
 MEASURE = [
     "mean", "mean_lo", "mean_hi", "median", "median_lo", "median_hi", "p75", "p90", "km_median", "share_1h", "share_4h",
@@ -125,6 +128,39 @@ def test_improving_and_worsening_are_told_from_noise() -> None:
     assert few.mttr["trends"][0]["slope_log_per_30d"] is None
 
 
+def of_minutes(long_before: float, long_after: float) -> pl.DataFrame:
+    """400 incidents of a year that took one minute or two, two as often as said in either half."""
+    rng = np.random.default_rng(1)
+    starts = np.sort(rng.uniform(0, 330, 400))
+    long = rng.random(400) < np.where(starts < 165, long_before, long_after)
+    rows = zip(starts, np.where(long, 120.0, 60.0), strict=True)
+    return frame([row(f"{k}", AS_OF - timedelta(days=331 - float(at)), took) for k, (at, took) in enumerate(rows)])
+
+
+@pytest.mark.parametrize(("shares", "expected"), [((0.6, 0.3), IMPROVING), ((0.3, 0.6), WORSENING)])
+def test_where_most_durations_are_equal_the_verdict_goes_by_their_order(shares, expected: str) -> None:
+    """Theil-Sen's slope is 0 then; it was once called worsening, whichever way things went."""
+    found = trends(of_minutes(*shares), AS_OF, IncidentOptions(slices=()))
+    first = found.mttr["trends"][0]
+    assert (first["slope_log_per_30d"], first["verdict"]) == (0, expected)
+    told = summary_markdown(found)
+    assert "Too many durations are alike to say by how much" in told
+    assert "per 30 days (95" not in told
+
+
+def test_a_storm_is_told_from_too_few() -> None:
+    rows = [row(str(k), AS_OF - timedelta(days=300, minutes=60 - k), 600.0 + k) for k in range(60)]
+    found = trends(frame([*rows, row("z", AS_OF - timedelta(days=2), 600.0)]), AS_OF)
+    assert verdict(found) == TOO_FEW
+    assert "61 usable incidents since 4 Aug 2025, yet too close together" in summary_markdown(found)
+
+
+@pytest.mark.parametrize(("often", "seldom"), [(61.0, 122.0), (60.0, 600.0)])
+def test_the_contract_has_only_numbers_that_json_has(often: float, seldom: float) -> None:
+    rows = [row(str(k), AS_OF - timedelta(days=25 - k), seldom if k % 5 == 0 else often) for k in range(15)]
+    assert json.dumps(trends(frame(rows), AS_OF).mttr, allow_nan=False)
+
+
 def test_a_page_without_any_change_seldom_claims_one() -> None:
     """Of 300 such pages with 18 questions each, 9 claimed a change; 5 % is promised, and 8 pages need some room."""
     options = IncidentOptions(minimum_n=10_000)  # monthly numbers are not asked for here
@@ -171,3 +207,11 @@ def test_an_incident_created_just_before_the_night() -> None:
     found = trends(frame(rows), AS_OF)
     assert month(found, "2026-05")["mttr"]["median"] is None
     assert verdict(found) == TOO_FEW
+
+
+def test_an_incident_of_year_one_stops_no_report() -> None:
+    """Warehouses may hold some from before they were refused."""
+    calendar = WorkingCalendar(ZoneInfo("America/Los_Angeles"))
+    old = row("old", datetime(1, 1, 1), 60.0)
+    found = trends(pl.concat([frame([old]), year(50)]), AS_OF, beside=Beside(calendar))
+    assert found.mttr["usable"]["excluded"] == {EARLIER: 1}

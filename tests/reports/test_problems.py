@@ -48,6 +48,13 @@ def test_a_number_alone_is_a_name() -> None:
     ]  # fmt: skip
 
 
+def test_of_a_long_title_the_beginning_is_compared() -> None:
+    trace = "Failure in handler " + "at java.lang.Thread.run " * 4000
+    found = pl.DataFrame({"t": [trace, "1" * 9000, " " * 9000 + "x"]}).select(pattern("t"))["t"]
+    assert found.str.len_chars().max() == 200
+    assert found[0].startswith("failure handler java lang thread run")
+
+
 def test_similar_titles_of_one_service_and_category_are_one_problem() -> None:
     disk = series("a", "Disk of db-1 is 95 % full", [1, 50, 100])
     again = series("b", "disk full on db-2: 97 %", [200, 300], entity="db-2")

@@ -81,6 +81,22 @@ def test_rare_kinds_are_one() -> None:
     assert mix_shift(*many) is not None
 
 
+@pytest.mark.parametrize("rare", [0, 3])
+def test_a_kind_that_only_one_period_has_is_mix_not_speed(rare: int) -> None:
+    """Half of it was once booked as speed: 2.0 times as slow, where the others went as before."""
+    slow = period(100, 1.0, factor=2.0, seed=13)
+    plain, other = period(200, 0.0, seed=14), period(100, 0.0, seed=15)
+    plain = plain._replace(stratum=np.where(np.arange(200) < rare, 2, plain.stratum))
+    with_slow = Strata(*(np.concatenate(parts) for parts in zip(other, slow, strict=True)))
+    for found in (mix_shift(plain, with_slow), mix_shift(with_slow, plain)):
+        assert found is not None
+        assert found.speed.lo < 1 < found.speed.hi
+        assert found.speed.value == pytest.approx(1, abs=0.35)
+        assert found.total.value == pytest.approx(found.speed.value * found.mix.value)
+        assert abs(np.log(found.mix.value)) > 1
+    assert mix_shift(plain, slow) is None
+
+
 def test_too_few_or_too_many_open_to_say() -> None:
     sample = period(100, 0.5)
     assert mix_shift(Strata(*(each[:19] for each in sample)), sample) is None

@@ -108,6 +108,13 @@ def test_the_p_value_of_an_end_is_a_twentieth() -> None:
     assert isinstance(beyond, float) and beyond > found.hi
 
 
+def test_between_equal_durations_there_is_no_doubt() -> None:
+    hour, done = np.full(80, 3600.0), np.ones(80, dtype=bool)
+    found = median_ratio(hour, done, hour / 6, done)
+    assert found is not None and found.value is not None and found.lo == found.value == found.hi
+    assert [found.p_value(against) for against in (0.1, found.value, 0.7)] == [0.0, 1.0, 0.0]
+
+
 def test_the_smallest_detectable_change_is_mostly_told_from_none() -> None:
     rng, done = np.random.default_rng(5), np.ones(100, dtype=bool)
     widths = [median_ratio(rng.lognormal(8, 1.5, 100), done, rng.lognormal(8, 1.5, 100), done) for _ in range(20)]

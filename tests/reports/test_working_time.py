@@ -44,6 +44,14 @@ def test_it_is_the_sum_over_minutes(start: datetime, minutes: int) -> None:
     assert hours(BERLIN, start, start + timedelta(minutes=minutes)) == pytest.approx(at_work / 60)
 
 
+@pytest.mark.parametrize("zone", ["America/Los_Angeles", "Asia/Tokyo"])
+def test_a_placeholder_for_no_time_stops_no_clock(zone: str) -> None:
+    """Year 1 is out of the calendar's range west of UTC, and 740,000 days long elsewhere."""
+    clock = WorkingCalendar(ZoneInfo(zone)).clock(datetime(1, 1, 1), LAST)
+    at = np.array([datetime(2026, 4, 1, tzinfo=UTC).timestamp()])
+    assert clock.between(at, at + 7 * 86_400) == pytest.approx(40 * 3600)
+
+
 def test_nobody_works_on_holidays_alone() -> None:
     never = WorkingCalendar(
         BERLIN.zone, WorkingHours(days=("sun",)), frozenset(date(2026, 3, 1) + timedelta(n) for n in range(150))

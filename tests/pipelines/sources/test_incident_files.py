@@ -98,6 +98,11 @@ def test_updated_is_the_field_or_else_the_newest_stamp_that_is_not_of_the_future
         (incident(2, closed_at=later(days=-1)), "closed before created", None),
         (incident(2, cancelled_at=later(days=-1)), "cancelled before created", None),
         (incident(2, created_at="2099-01-01T00:00:00Z"), "future", "created 2099-01-01 00:00:00"),
+        (
+            incident(2, created_at="0001-01-01T00:00:00Z"),
+            "implausible time",
+            "created 0001-01-01 00:00:00 (a placeholder for no time? leave it empty)",
+        ),
         (incident(2, reopen_count="some"), "not a number", "reopen_count: some"),
         (incident(2, is_predicted="perhaps"), "neither true nor false", "is_predicted: perhaps (write yes or no)"),
         (incident(1), "duplicate incident id", "INC1"),
@@ -220,6 +225,13 @@ def test_events_of_staged_incidents(stage_incidents):
     counts = staged.counts.event_counts
     assert (counts.read, counts.unknown) == (9, 1)
     assert staged.counts.counts.rejected == {}
+
+
+def test_events_before_1970_are_refused_and_counted(stage_incidents):
+    event = {"incident_id": "INC1", "changed_at": "0001-01-01T00:00:00Z", "state": "new"}
+    staged = stage_incidents({"x.csv": csv(incident())}, events={"e.csv": csv(event)})
+    assert staged.rejects.select("file", "reason").rows() == [("e.csv", "implausible time")]
+    assert staged.events.is_empty()
 
 
 def test_events_without_a_source_are_of_the_incident_with_their_id(stage_incidents):
