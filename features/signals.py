@@ -6,6 +6,7 @@ series on a night (``forecasting.limits``), or where series come from (``pipelin
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -44,15 +45,31 @@ class Query(Options):
         description="labels whose values, joined by '/', name the entity; the port of an instance is dropped",
     )
 
-    def entity_of(self, labels: Mapping[str, str]) -> str:
-        """The entity that a series is about; labels that it lacks are left out, so it is empty where it has none."""
-        found = [(label, labels[label]) for label in self.entity if labels.get(label)]
-        return "/".join(without_port(value) if label == INSTANCE else value for label, value in found)
+
+def entity_of(names: Sequence[str], labels: Mapping[str, str]) -> str:
+    """The values of these labels, joined by '/', an instance's without its port; empty where there are none."""
+    found = [(name, labels[name]) for name in names if labels.get(name)]
+    return "/".join(without_port(value) if name == INSTANCE else value for name, value in found)
 
 
 def without_port(address: str) -> str:
-    """A host, or an address of the web, without its port: db-1:9100 -> db-1, [::1]:9100 -> [::1]."""
+    """A host, or an address of the web, without its port: db-1:9100 -> db-1, [::1]:9100 -> ::1.
+
+    A port may change without its being another machine. Brackets go with it, since they are no part of an address, and
+    mean something else in a glob.
+    """
+    if bracketed := re.fullmatch(r"\[([^\[\]]*:[^\[\]]*)\](?::\d{1,5})?", address):
+        return bracketed[1]
+    if _is_v6(address):
+        return address
     return re.sub(r"(?<=[^:/]):\d{1,5}(?=/|$)", "", address, count=1)
+
+
+def _is_v6(text: str) -> bool:
+    try:
+        return ipaddress.ip_address(text).version == 6
+    except ValueError:
+        return False
 
 
 class ConstantLimit(Options):

@@ -135,6 +135,20 @@ def hours_of(frames: Frames, first: datetime, as_of: datetime) -> str:
     )"""
 
 
+def seen_hours_of(frames: Frames, first: datetime, as_of: datetime) -> str:
+    """The same without the hours that known-bad windows hide (``write_masks``)."""
+    masked, spans = (f"read_parquet({quoted(frames.path(name))})" for name in (MASKED, SPANS))
+    return f"""(
+        SELECT series_id, hour, mean
+        FROM {hours_of(frames, first, as_of)} AS measured
+        WHERE NOT EXISTS (
+            FROM {masked} AS masked
+            JOIN {spans} AS spans USING (mask)
+            WHERE masked.series_id = measured.series_id AND hour >= starts_at AND hour < ends_at
+        )
+    )"""
+
+
 def copy(con: duckdb.DuckDBPyConnection, frames: Frames, name: str, query: str) -> None:
     """The rows of a query as a frame."""
     with frames.writing(name) as path:

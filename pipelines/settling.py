@@ -144,7 +144,7 @@ def _due(con: duckdb.DuckDBPyConnection, limits: pl.DataFrame, as_of: datetime) 
 def lately(con: duckdb.DuckDBPyConnection, night: Night) -> Lately:
     """The answers and forecasts whose time ended within `DRIFT_DAYS` before the cut, tonight's settlements among them.
 
-    Sums are rounded, since their last bits depend on DuckDB's threads.
+    Forecasts are not held against known-bad hours. Sums are rounded, since their last bits depend on DuckDB's threads.
     """
     policy = night.settings.tickets.policy
     first = night.as_of - timedelta(days=DRIFT_DAYS)
@@ -185,7 +185,7 @@ def lately(con: duckdb.DuckDBPyConnection, night: Night) -> Lately:
             count(DISTINCT (forecasts.as_of, series_id)) AS paths, count(DISTINCT series_id) AS series,
             count(*) AS hours, count(*) FILTER (mean BETWEEN q10 AND q90) AS held
         FROM forecasting.forecasts
-        JOIN {history.hours_of(night.frames, first - LONGEST, night.as_of)} USING (series_id, hour)
+        JOIN {history.seen_hours_of(night.frames, first - LONGEST, night.as_of)} USING (series_id, hour)
         WHERE forecasts.as_of > $first - to_hours({HORIZONS[-1]})
             AND forecasts.as_of + to_hours({HORIZONS[-1]}) <= $as_of
             AND isfinite(mean)

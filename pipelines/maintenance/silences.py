@@ -99,12 +99,20 @@ def _scope(matchers: Any, options: Silences) -> tuple[tuple[str, ...], tuple[str
         if name in options.service_labels:
             services.append(globs)
         else:
-            entities.append(tuple(without_port(_without_any_port(glob)) for glob in globs))
+            entities.append(tuple(dict.fromkeys(name for glob in globs for name in _names(glob))))
     if not entities and not services:
         return SINGLE_ALERTS
     if len(entities) > 1 or len(services) > 1:  # both must match, which two lists of globs cannot say
         return NOT_A_LIST
     return next(iter(entities), ()), next(iter(services), ())
+
+
+def _names(glob: str) -> Iterator[str]:
+    """What an address may be called here: the host, and what is known by its port as well, such as a certificate."""
+    bracketed = re.sub(r"^\[\[\]([^\[\]]*:[^\[\]]*\])", r"[\1", glob)
+    yield without_port(_without_any_port(bracketed))
+    if ":" in glob:
+        yield glob
 
 
 def _literal(text: str) -> str:

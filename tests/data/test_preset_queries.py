@@ -129,6 +129,39 @@ def test_what_runs_outside_of_a_cluster_is_known_by_its_host(tmp_path: Path) -> 
 
 
 @engine
+def test_what_listens_on_another_port_of_a_host_is_another_thing(tmp_path: Path) -> None:
+    given, expected = {}, []
+    for port, days in ((993, 2), (465, 60)):
+        given[f'probe_ssl_earliest_cert_expiry{{instance="mail.example:{port}"}}'] = f"{600 + days * 86400}x10"
+        expected.append((f'({preset("tls.probe")[0]}) and on (target) '
+                         f'label_replace(vector(1), "target", "mail.example:{port}", "", "")',
+                         {"target": f"mail.example:{port}"}, days))  # fmt: skip
+    usage, limit = preset("database.redis_memory")
+    for port, used, most in ((6379, 3, 10), (6380, 70, 100)):
+        at = f'{{job="redis",instance="kv-1:{port}"}}'
+        given |= {f"redis_memory_used_bytes{at}": f"{used}x10", f"redis_memory_max_bytes{at}": f"{most}x10"}
+        whose = {"workload": "kv-1", "target": f"kv-1:{port}"}
+        only = f'and on (target) label_replace(vector(1), "target", "kv-1:{port}", "", "")'
+        expected += [(f"({usage}) {only}", whose, used), (f"({limit}) {only}", whose, most)]
+    holds(tmp_path, given, expected)
+
+
+def test_what_tells_a_series_apart_is_kept() -> None:
+    for one in ASKED:
+        for metric, promql in queries(one):
+            if " target" in promql or "(target" in promql:
+                assert one.query and "target" in (*one.query.entity, *(one.identity or ())), f"{one.name}: {metric}"
+
+
+@engine
+@pytest.mark.parametrize("name", ["database.redis_memory", "database.postgres_size", "queue.broker_memory"])
+def test_a_pod_s_address_is_no_part_of_what_it_is(tmp_path: Path, name: str) -> None:
+    one = all_presets()[name]
+    given = {f'{one.metric}{{namespace="a",pod="kv-{n}",instance="10.0.0.{n}:6379"}}': f"{n}x10" for n in (1, 2)}
+    holds(tmp_path, given, [(preset(name)[0], {"namespace": "a", "workload": "kv"}, 2)])
+
+
+@engine
 def test_the_fullest_pod_speaks_for_its_workload(tmp_path: Path) -> None:
     usage, _ = preset("service.file_descriptors")
     series = 'process_open_fds{namespace="a",job="shop",pod="shop-7d4b9c6f5d-%s",instance="10.0.0.%d:8080"}'

@@ -2,7 +2,7 @@ import polars as pl
 import pytest
 from pydantic import ValidationError
 
-from features.signals import Query, Signal, match, without_port
+from features.signals import Signal, entity_of, match, without_port
 
 LIMIT = {"name": "critical", "value": 90}
 
@@ -69,11 +69,27 @@ def test_a_query_that_cannot_be_stored_or_asked_is_refused(parts: dict[str, obje
 
 
 def test_an_entity_is_named_by_its_labels_without_a_port():
-    query = Query(usage="x", entity=["cluster", "instance", "device"])
-    assert query.entity_of({"instance": "db-1:9100", "device": "nas:/home"}) == "db-1/nas:/home"
-    assert query.entity_of({"cluster": "a", "instance": "https://shop.example.com:443/x"}) == (
+    names = ["cluster", "instance", "device"]
+    assert entity_of(names, {"instance": "db-1:9100", "device": "nas:/home"}) == "db-1/nas:/home"
+    assert entity_of(names, {"cluster": "a", "instance": "https://shop.example.com:443/x"}) == (
         "a/https://shop.example.com/x"
     )
-    assert query.entity_of({"job": "x"}) == ""
-    assert [without_port(one) for one in ("[::1]:9100", "fe80::1", "10.0.0.1:80", "db")] == [
-        "[::1]", "fe80::1", "10.0.0.1", "db"]  # fmt: skip
+    assert entity_of(names, {"job": "x"}) == ""
+
+
+@pytest.mark.parametrize(
+    ("address", "host"),
+    [
+        ("db", "db"),
+        ("10.0.0.1:80", "10.0.0.1"),
+        ("[::1]:9100", "::1"),
+        ("[::1]", "::1"),
+        ("fe80::1", "fe80::1"),
+        ("2001:db8::a:1", "2001:db8::a:1"),
+        ("https://x:8443/health", "https://x/health"),
+        ("https://[::1]:8443/health", "https://[::1]/health"),
+        ("db-[12]", "db-[12]"),
+    ],
+)
+def test_a_host_is_its_address_without_a_port(address: str, host: str):
+    assert without_port(address) == host

@@ -374,7 +374,7 @@ def test_check_says_who_answers_which_signals_have_data_and_what_looks_into_gaps
     assert "note: no series in the last day for: m1" in told
     assert "note: signal m2: its query carries values into gaps" in told and "m0: its query" not in told
     assert "fault: signal m3:" in told and "parse error" in told
-    assert "ok: fast path: remote read" in told
+    assert "ok: fast path: remote read" in told and found[-1][1].startswith("no preset has series here")
     through.fault = lambda asked: error(401, "token expired")
     assert [level for level, _ in _found(settings)] == ["fault"]
 

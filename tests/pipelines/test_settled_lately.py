@@ -8,8 +8,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from features.known_bad import MASKED, SPANS, Masks
 from forecasting.settlement import SETTLEMENTS
 from forecasting.tables import FORECASTS
+from pipelines import history
 from pipelines.settings import parse
 from pipelines.settling import lately
 from pipelines.site import Night, Site
@@ -18,6 +20,7 @@ AS_OF = datetime(2026, 3, 10)
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 HOURS = {"series_id": pl.UInt64, "hour": pl.Datetime("us"), "min": pl.Float64, "max": pl.Float64, "mean": pl.Float64,
          "last": pl.Float64, "n": pl.Int32}  # fmt: skip
+NOTHING_HIDDEN = Masks(pl.DataFrame(schema=MASKED), pl.DataFrame(schema=SPANS))
 
 
 def settled(p: float, outcome: str, days_ago: float, *, series_id: int = 1, horizon_h: int = 168) -> dict:
@@ -63,6 +66,7 @@ def night(tmp_path: Path) -> Night:
             con.execute(f"INSERT INTO {table} BY NAME FROM told")
     night.frames.write("forecasting.settlements", pl.DataFrame([settled(0.95, "true", 0)], schema=SETTLEMENTS))
     night.frames.write("features.hourly", frames["features.hourly"].clear())
+    history.write_masks(night.frames, NOTHING_HIDDEN)
     return night
 
 
@@ -82,11 +86,21 @@ def test_forecasts_whose_week_ended_within_four_weeks_are_held_against_what_was_
     assert row == {"paths": 2, "series": 2, "hours": 2 * 168, "held": 2 * 168 * 3 // 4}
 
 
+def test_forecasts_are_not_held_against_known_bad_hours(night: Night):
+    spans = [(0, AS_OF - 9 * DAY, AS_OF - 8 * DAY), (0, AS_OF - 4 * DAY, AS_OF - 3 * DAY), (1, AS_OF - DAY, AS_OF)]
+    masked = pl.DataFrame([(1, 0), (2, 1)], schema=MASKED, orient="row")
+    history.write_masks(night.frames, Masks(masked, pl.DataFrame(spans, schema=SPANS, orient="row")))
+    with night.warehouse.reader() as con:
+        (row,) = lately(con, night).band.to_dicts()
+    assert row == {"paths": 2, "series": 2, "hours": 168 + 120, "held": (168 + 120) * 3 // 4}
+
+
 def test_before_anything_settled_there_is_nothing(tmp_path: Path):
     night = Night(Site(parse("storage: {root: run}", tmp_path)), date(2026, 3, 10), "run", AS_OF)
     night.warehouse.migrate()
     night.frames.write("forecasting.settlements", pl.DataFrame(schema=SETTLEMENTS))
     night.frames.write("features.hourly", pl.DataFrame(schema=HOURS))
+    history.write_masks(night.frames, NOTHING_HIDDEN)
     with night.warehouse.reader() as con:
         found = lately(con, night)
     assert found.tenths.is_empty() and found.sure.rows() == [(0, 0, None, 0)] and found.band.rows() == [(0, 0, 0, 0)]

@@ -23,6 +23,7 @@ from pathlib import Path
 import duckdb
 import polars as pl
 
+from data.presets import all_presets
 from features.signals import Signal
 from pipelines.settings import Settings, cut
 from pipelines.source_options import Prometheus
@@ -56,7 +57,7 @@ def survey(source: Prometheus, settings: Settings) -> Iterator[Finding]:
     archived = settings.calendar.as_of
     until = cut(archived, settings.zone) if archived else datetime.now(UTC).replace(tzinfo=None)
     with Client(source.url, source.access, settings) as client:
-        yield from surveyed(client, source, settings.signals.all, until)
+        yield from surveyed(client, source, settings.signals.all, until, list(all_presets().values()))
 
 
 def stage(

@@ -5,14 +5,13 @@ Belongs here: from signals to expressions, and from an answer's labels to a seri
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
 
 from features.promql import expanded, is_gap_true
-from features.signals import SeriesLimit, Signal
+from features.signals import SeriesLimit, Signal, entity_of
 from pipelines.source_options import Prometheus
 from pipelines.sources.identity import canonical_json
 from pipelines.sources.prometheus.expressions import averaged_selector
@@ -54,9 +53,8 @@ class Question:
 
     def named(self, labels: Mapping[str, str]) -> tuple[str | None, dict[str, str]]:
         """The entity of an answer's series (None where it has none of the labels), and its other labels."""
-        parts = [_host(name, value) for name in self.entity if (value := labels.get(name))]
         others = {name: value for name, value in labels.items() if name not in self.entity and name != NAME and value}
-        return "/".join(parts) or None, others
+        return entity_of(self.entity, labels) or None, others
 
 
 def questions(source: Prometheus, signals: Sequence[Signal]) -> list[Question]:
@@ -92,22 +90,3 @@ def _question(source: Prometheus, signal: Signal, name: str, metric: str, promql
         selector=selector,
         gap_true=is_gap_true(expression, step),
     )
-
-
-def _host(label: str, value: str) -> str:
-    """An instance without its port, which may change without its being another machine."""
-    if label != "instance":
-        return value
-    host, colon, port = value.rpartition(":")
-    if not colon or not port.isdigit():
-        return value
-    if host.startswith("[") and host.endswith("]"):
-        return host[1:-1]
-    return value if _is_v6(value) else host
-
-
-def _is_v6(text: str) -> bool:
-    try:
-        return ipaddress.ip_address(text).version == 6
-    except ValueError:
-        return False

@@ -12,7 +12,7 @@ from pipelines.source_options import Prometheus
 from pipelines.sources.findings import Finding
 from pipelines.sources.http import FetchError
 from pipelines.sources.prometheus.asking import Asking, TooManySeriesError, Way
-from pipelines.sources.prometheus.client import Client, DownError, NotOfferedError
+from pipelines.sources.prometheus.client import UNFIT, Client, DownError, NotOfferedError
 from pipelines.sources.prometheus.expressions import matchers
 from pipelines.sources.prometheus.parts import Catalogue
 from pipelines.sources.prometheus.plan import Windows, milliseconds
@@ -23,11 +23,14 @@ A_DAY_MS = 86_400_000
 NAMES_TOLD = 12
 
 
-def surveyed(client: Client, source: Prometheus, signals: Sequence[Signal], until: datetime) -> Iterator[Finding]:
+def surveyed(
+    client: Client, source: Prometheus, signals: Sequence[Signal], until: datetime, presets: Sequence[Signal] = ()
+) -> Iterator[Finding]:
     """All findings; one fault where the server cannot be asked at all.
 
     Args:
         until: naive UTC; the day before is looked at.
+        presets: all that there are; which of the others have data here is told.
     """
     try:
         yield _greeting(client, source)
@@ -38,16 +41,16 @@ def surveyed(client: Client, source: Prometheus, signals: Sequence[Signal], unti
         way = "ahead of" if (client.skew_s or 0) > 0 else "behind"
         yield Finding("note", f"{server_clock(client.skew_s or 0)} {way} ours; correct one of them")
     asked = questions(source, signals)
-    if not asked:
-        yield Finding("fault", "no signal has a query, so nothing is asked; add presets, or queries to your own")
-        return
     asking = Asking(client, source, Catalogue(source.name, asked, signals), Path())
     step = source.step_minutes * 60_000
     end = milliseconds(until) // step * step
     day = Windows(end - A_DAY_MS, end, step)
+    if not asked:
+        yield Finding("fault", "no signal has a query, so nothing is asked; add presets, or queries to your own")
     try:
         yield from _answers(asking, source, asked, day)
         yield from _fast_path(client, asking, source, asked, day)
+        yield from _others(asking, _not_asked(source, asked, signals, presets), day)
     except DownError as error:
         yield Finding("fault", str(error))
 
@@ -101,3 +104,37 @@ def _fast_path(
     way = Way.EXPORT if client.is_victoria_metrics else Way.REMOTE_READ
     why = asking.offers(way, simple, Windows(day.until - day.step, day.until, day.step))
     yield Finding("ok", f"fast path: {way.value}" if why is None else f"no fast path, so by query: {why}")
+
+
+def _not_asked(
+    source: Prometheus, asked: Sequence[Question], signals: Sequence[Signal], presets: Sequence[Signal]
+) -> list[Question]:
+    """The usage of every preset that is no signal, unless one asks the same under a name of its own."""
+    taken, expressions = {signal.name for signal in signals}, {question.expression for question in asked}
+    others = questions(source, [preset for preset in presets if preset.name not in taken])
+    return [each for each in others if each.name == each.signal and each.expression not in expressions]
+
+
+def _others(asking: Asking, others: Sequence[Question], day: Windows) -> Iterator[Finding]:
+    """Which presets have data here that nobody asked for, in one line."""
+    found, refused, whole = [], 0, bool(others)
+    for question in others:
+        try:
+            series = asking.count(f"count({question.expression})", [day])
+        except DownError:
+            raise
+        except FetchError as error:
+            if error.status not in UNFIT:
+                yield Finding("note", f"presets that are not asked for: not all could be counted: {error}")
+                whole = False
+                break
+            refused += 1
+            continue
+        if series:
+            found.append(f"{question.name} ({series:,.0f})")
+    more = f"; {refused} could not be counted, for the server refuses their queries" if refused else ""
+    if found:
+        told = f"presets with series here that are not asked for: {', '.join(found)}; add them to signals.presets"
+        yield Finding("note", told + more)
+    elif whole:
+        yield Finding("ok", f"no preset has series here that is not asked for{more}")

@@ -7,16 +7,18 @@ DuckDB as it comes, so that no value becomes an object of its own; one day is he
 An hourly average stands at the beginning of its hour. Whether a day is taken from history is decided by the item's own
 period; items of which history then says nothing are looked up among the trends, since the housekeeper may keep less.
 
-An item that is seen for the first time brings its whole history, also of days that were fetched before.
+An item that is seen for the first time brings its whole history, also of days that were fetched before. So does one
+that comes back after a night without it, be it that the settings changed or its host's groups or tags.
 """
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
 from itertools import chain, groupby
 from pathlib import Path
 
@@ -27,7 +29,7 @@ from features.signals import Signal
 from pipelines.settings import Settings
 from pipelines.source_options import Zabbix
 from pipelines.sources.access import tls_context
-from pipelines.sources.errors import DISK_FULL, NotFetchedError, shown
+from pipelines.sources.errors import DISK_FULL, InputError, NotFetchedError, shown
 from pipelines.sources.files import FileReport, landed_report
 from pipelines.sources.findings import Finding
 from pipelines.sources.http import FetchError
@@ -54,6 +56,9 @@ OUT_OF_MEMORY = 500
 MOST_HALVINGS = 4
 HOURS_A_DAY = 24
 SHOWN = 5
+NULL, MOST_BEFORE = re.compile(rb'"result"\s*:\s*null'), 200
+ALL_DAYS = date(1970, 1, 1)
+"""The day under which it is remembered that an item was asked for, up to the beginning of the run in `until`."""
 HISTORY = ("history.get", "value")
 TRENDS = ("trend.get", "value_avg")
 
@@ -102,14 +107,15 @@ def stage(
     asked = question(source.url, [entry.model_dump() for entry in source.metrics], signals=signals)
     history = whole_history(as_of, source.history_days)
     with workspace(con, folder) as (own, landing):
-        got = _Fetched([], [], [], [])
+        got = _Fetched()
         try:
             with Api(source, settings) as api:
                 items = choose(api, source)
-                got = _fetch(_Asking(api, own, landing, source.access.concurrency, now), items, asked, history, fetched)
+                asking = _Asking(api, own, landing, source.access.concurrency, now)
+                _fetch(got, asking, items, asked, history, fetched=fetched)
         except NotFetchedError as error:
             got.unfetched.append(Unfetched(f"{source.name}, {history}", str(error)))
-        staged, _ = stage_rows(
+        staged, unusable = stage_rows(
             own,
             source.name,
             got.reports,
@@ -121,42 +127,72 @@ def stage(
             dispensable=[report.name for report in got.reports],
             unfetched=got.unfetched,
         )
-        days = days_asked(asked, got.answered, now, source.settles_after_h)
-        known = ((_of_item(asked, item), as_of.date(), as_of, True) for item in got.known)
+        days = days_asked(asked, got.whole(unusable), now, source.settles_after_h)
+        known = ((query, ALL_DAYS, now, True) for query in got.known(asked, unusable))
         path = remember(folder, source.name, chain(days, known), counted(own, staged.samples))
     return replace(staged, fetched=path)
 
 
 @dataclass
 class _Fetched:
-    """known: items whose history of the days that are complete by now has been fetched."""
+    """landed, late: the files of a day of all items, and of those that are new; by name.
 
-    reports: list[FileReport]
-    answered: list[Span]
-    unfetched: list[Unfetched]
-    known: list[Item]
+    items: all that the settings chose, once all that is theirs was asked for. new: those not seen the night before.
+    """
+
+    reports: list[FileReport] = field(default_factory=list)
+    answered: list[Span] = field(default_factory=list)
+    unfetched: list[Unfetched] = field(default_factory=list)
+    landed: dict[str, Span] = field(default_factory=dict)
+    late: set[str] = field(default_factory=set)
+    items: list[Item] | None = None
+    new: set[int] = field(default_factory=set)
+    new_are_whole: bool = True
+
+    def whole(self, unusable: Collection[str]) -> list[Span]:
+        """What was answered, and could be read."""
+        spoiled = {self.landed[name] for name in unusable if name in self.landed}
+        return [span for span in self.answered if span not in spoiled]
+
+    def known(self, asked: str, unusable: Collection[str]) -> Iterator[str]:
+        """The questions by which items are remembered that lack nothing of the days that are complete by now."""
+        if self.items is None:
+            return
+        yield _of_item(asked)
+        whole = self.new_are_whole and self.late.isdisjoint(unusable)
+        yield from (_of_item(asked, item) for item in self.items if whole or item.item_id not in self.new)
 
 
-def _of_item(asked: str, item: Item) -> str:
-    """The question by which an item is remembered."""
-    return f"{asked} item {item.item_id}"
+def _of_item(asked: str, item: Item | None = None) -> str:
+    """The question by which an item is remembered; without one, by which it is that a night asked for items at all."""
+    return f"{asked} item {item.item_id if item else 'any'}"
 
 
-def _fetch(asking: _Asking, items: Sequence[Item], asked: str, history: Span, fetched: pl.DataFrame | None) -> _Fetched:
-    """Days of which more can come for all items; the others for those that were not seen before."""
-    seen = set() if fetched is None else set(fetched["query"])
-    new = [item for item in items if _of_item(asked, item) not in seen]
+def _fetch(
+    got: _Fetched, asking: _Asking, items: Sequence[Item], asked: str, history: Span, *, fetched: pl.DataFrame | None
+) -> None:
+    """Days of which more can come for all items; the others for those that the last night did not have."""
+    seen = {} if fetched is None else dict(fetched.filter(day=ALL_DAYS).select("query", "until").iter_rows())
+    last = seen.get(_of_item(asked))
+    new = [item for item in items if last is None or seen.get(_of_item(asked, item)) != last]
     todo = wanted(fetched, asked, history)
     name = asking.api.name
-    reports: list[FileReport] = []
-    answered, unfetched = ask(spans(todo, history, 1), lambda span: reports.extend(asking.day(items, span)), name)
+
+    def day(span: Span) -> None:
+        reports = asking.day(items, span)
+        got.reports.extend(reports)
+        got.landed.update((report.name, span) for report in reports)
+
+    def late_day(span: Span) -> None:
+        reports = asking.day(new, span, "late-")
+        got.reports.extend(reports)
+        got.late.update(report.name for report in reports)
+
+    got.answered, got.unfetched = ask(spans(todo, history, 1), day, name)
     done = [day for day in reversed(history.days) if day not in set(todo)] if new else []
-    _, late = ask(
-        spans(done, history, 1),
-        lambda span: reports.extend(asking.day(new, span, "late-")),
-        f"{name}, items that are new",
-    )
-    return _Fetched(reports, answered, unfetched + late, [] if late else new)
+    _, late = ask(spans(done, history, 1), late_day, f"{name}, items that are new")
+    got.unfetched += late
+    got.items, got.new, got.new_are_whole = list(items), {item.item_id for item in new}, not late
 
 
 @dataclass(frozen=True)
@@ -217,6 +253,8 @@ class _Asking:
             if error.status != OUT_OF_MEMORY or failed == MOST_HALVINGS:
                 raise
             answer, failed = None, failed + 1
+        if answer is not None and NULL.search(answer[:MOST_BEFORE]):
+            raise self.api.odd(method)
         if answer is not None and answer.count(b'"clock"') < MOST_ROWS:
             path = self.folder / f"{method}-{items[0].item_id}-{len(items)}-{since}-{until}.json"
             path.write_bytes(answer)
@@ -266,7 +304,10 @@ class _Asking:
                 """,
                 path,
             )
-        return [landed_report(self.con, path, f"{self.api.name}, {prefix}{span}", {}, PARTS)] if count else []
+        try:
+            return [landed_report(self.con, path, f"{self.api.name}, {prefix}{span}", {}, PARTS)] if count else []
+        except InputError as error:
+            raise NotFetchedError(str(error)) from error
 
 
 def _label(name: str) -> str:

@@ -91,6 +91,11 @@ class Api:
             f"{self.name}: answers what is no JSON; is this the address of Zabbix's frontend, and is it well?"
         )
 
+    def odd(self, method: str) -> FetchError:
+        return FetchError(
+            f"{self.name}: its answer to {method} is not laid out as Zabbix's API does; look at the frontend's log"
+        )
+
     def _login(self, access: Access) -> str | None:
         if access.bearer is not None:
             return access.bearer.get_secret_value()

@@ -47,6 +47,13 @@ def choose(api: Api, source: Zabbix) -> list[Item]:
     Raises:
         NotFetchedError: they are too many, or the server does not say.
     """
+    try:
+        return _chosen(api, source)
+    except (LookupError, TypeError, AttributeError, ValueError) as error:
+        raise api.odd("item.get, host.get or hostgroup.get") from error
+
+
+def _chosen(api: Api, source: Zabbix) -> list[Item]:
     dictionary = Dictionary.of(source.metrics)
     wanted = _any_of(source.keys) if source.keys else None
     found: list[tuple[dict[str, Any], Key, int | None]] = []

@@ -1,5 +1,6 @@
 import json
 from datetime import datetime
+from fnmatch import fnmatchcase
 
 import pytest
 from hypothesis import given
@@ -32,7 +33,7 @@ def silence(*matchers: tuple[str, str, bool], **parts: object) -> dict:
 def test_a_silence_of_a_host_is_a_window():
     [found] = windows([SILENCE], OPTIONS, AS_OF).windows
     assert found == Window(
-        "alertmanager http://127.0.0.1:9093", datetime(2026, 3, 1, 10), datetime(2026, 3, 1, 12), ("db-1",),
+        "alertmanager http://127.0.0.1:9093", datetime(2026, 3, 1, 10), datetime(2026, 3, 1, 12), ("db-1", "db-1:9100"),
         why="disk is <b>swapped</b>", told_as=SILENCE["id"],
     )  # fmt: skip
 
@@ -69,6 +70,20 @@ def test_no_expression_can_do_harm(expression: str):
 def test_ports_are_dropped_from_lists_too():
     [found] = windows([silence(("instance", r"db-(1|2)(:\d+)?", True))], OPTIONS, AS_OF).windows
     assert found.entities == ("db-1", "db-2")
+
+
+@pytest.mark.parametrize(
+    ("matcher", "entity"),
+    [
+        (("instance", "[::1]:9100", False), "::1"),
+        (("instance", r"\[::1\]:9100", True), "::1"),
+        (("instance", "https://x:8443/health", False), "https://x/health"),
+        (("instance", "mail.example:993", False), "mail.example:993"),
+    ],
+)
+def test_a_silence_holds_what_its_address_is_called_here(matcher: tuple[str, str, bool], entity: str):
+    [found] = windows([silence(matcher)], OPTIONS, AS_OF).windows
+    assert any(fnmatchcase(entity, glob) for glob in found.entities)
 
 
 def test_what_is_no_window_is_counted():

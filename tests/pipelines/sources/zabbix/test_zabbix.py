@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import duckdb
@@ -157,6 +157,58 @@ def test_an_item_that_is_new_brings_its_past(stage):
         third = stage(fake_source(server), as_of=later, fetched=both)
     assert metrics == ["new"]
     assert (first.staged, second.staged, third.staged) == (3, 3, 0)
+
+
+def test_an_item_that_comes_back_brings_what_was_missed(stage):
+    one, other = (FakeItem("h", key, [(CLOCK + n * DAY_S, "1.5") for n in range(-3, 6)]) for key in ("one", "other"))
+    remembered, metrics = None, []
+    with loopback(FakeZabbix([one, other])) as server:
+        for night, keys in enumerate((["*"], ["one"], [], ["one"], ["*"], ["*"])):
+            asking = fake_source(server, keys=keys, history_days=9)
+            staged = stage(asking, as_of=AS_OF + timedelta(days=night), fetched=remembered)
+            rows = pl.read_parquet(staged.samples).join(pl.read_parquet(staged.series), on="series_id")
+            metrics.append(sorted(rows["metric"]))
+            fetched = [pl.read_parquet(staged.fetched), *([] if remembered is None else [remembered])]
+            remembered = pl.concat(fetched).unique(["query", "day"], keep="first")
+    days = {metric: [found.count(metric) for found in metrics] for metric in ("one", "other")}
+    assert days == {"one": [4, 2, 0, 7, 2, 2], "other": [4, 0, 0, 0, 8, 2]}, "a day is asked for until it is settled"
+
+
+def test_a_landed_day_that_cannot_be_read_is_asked_for_again(stage, monkeypatch):
+    fake = FakeZabbix([FakeItem("h", "k", [(CLOCK - n * DAY_S, "1.5") for n in range(3)])])
+    real = module.stage_rows
+
+    def spoiling(con, source, reports, *rest, **options):
+        staged, _ = real(con, source, reports, *rest, **options)
+        return staged, {report.name for report in reports if report.name.endswith("2026-02-27")}
+
+    with loopback(fake) as server:
+        with monkeypatch.context() as patched:
+            patched.setattr(module, "stage_rows", spoiling)
+            first = pl.read_parquet(stage(fake_source(server)).fetched)
+        again = stage(fake_source(server), fetched=first)
+    days = first.filter(~pl.col("query").str.contains(" item "))["day"].to_list()
+    assert date(2026, 2, 27) not in days and date(2026, 2, 26) in days
+    assert date(2026, 2, 27) in {at.date() for at in pl.read_parquet(again.samples)["ts"]}
+
+
+@pytest.mark.parametrize(
+    ("method", "result"),
+    [*((method, odd) for method in ("host.get", "item.get") for odd in (None, [{}], [None], 3)),
+     ("history.get", None), ("trend.get", None)],
+)  # fmt: skip
+def test_an_answer_of_another_shape_is_one_line_and_the_night_goes_on(stage, method, result):
+    fake = FakeZabbix([FakeItem("h", "k")])
+
+    def answer(asked: Asked) -> Answer:
+        odd = json.loads(asked.body)["method"] == method
+        return Answer(json.dumps({"jsonrpc": "2.0", "result": result, "id": 1}).encode()) if odd else fake(asked)
+
+    with loopback(answer) as server:
+        staged = stage(fake_source(server))
+    said = pl.read_parquet(staged.rejects)["detail"]
+    assert len(said) and all(method in line and "is not laid out as Zabbix's API does" in line for line in said)
+    assert pl.read_parquet(staged.fetched).filter("complete", ~pl.col("query").str.contains(" item ")).is_empty()
 
 
 def test_long_answers_are_asked_for_by_halves(stage, monkeypatch):
