@@ -167,4 +167,5 @@ class Fetching:
             if isinstance(error, DownError):
                 self._found.down = str(error)
             refused = isinstance(error, TooManySeriesError)
-            self._found.failures.append(Failure(question, windows, str(error), refused))
+            # A question that is refused is refused whole: nothing of it is kept, so no day of it was answered.
+            self._found.failures.append(Failure(question, None if refused else windows, str(error), refused))

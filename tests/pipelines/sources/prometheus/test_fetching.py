@@ -1,0 +1,105 @@
+"""What becomes of a question whose requests fare differently, against a server that answers as a test says."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from urllib.parse import parse_qs
+
+import duckdb
+import polars as pl
+import pytest
+from loopback import Answer, Asked, loopback
+
+from pipelines import sources
+from pipelines.settings import parse
+from pipelines.sources import access
+from pipelines.sources.metric_staging import FETCHED
+from pipelines.sources.prometheus.questions import questions
+
+AS_OF = datetime(2026, 3, 2)
+LATER = AS_OF + timedelta(hours=7)
+DAYS = 3
+SIGNALS = """
+signals:
+  own:
+    - {name: m, metric: m, limits: [{name: critical, value: 90}], query: {usage: "avg_over_time(steady[$step])"}}
+"""
+
+
+@dataclass(frozen=True)
+class Asking:
+    """A request as the server sees it. query: PromQL; empty where none is asked."""
+
+    path: str
+    form: dict[str, str]
+
+    @property
+    def query(self) -> str:
+        return self.form.get("query", "")
+
+    @property
+    def counts(self) -> bool:
+        return self.query.startswith("count(")
+
+    @property
+    def begins(self) -> datetime:
+        return datetime(1970, 1, 1) + timedelta(seconds=float(self.form["start"]) + 0.001) - timedelta(minutes=5)
+
+
+def asking(asked: Asked) -> Asking:
+    path, _, query = asked.path.partition("?")
+    return Asking(path, {name: each[0] for name, each in parse_qs(asked.body.decode() or query).items()})
+
+
+def matrix(instances: list[str], at: float) -> Answer:
+    """A value of each, at an instant in seconds."""
+    result = [{"metric": {"instance": each}, "values": [[at, "1"]]} for each in instances]
+    return Answer(json.dumps({"status": "success", "data": {"resultType": "matrix", "result": result}}).encode())
+
+
+def of_day(request: Asking, *instances: str) -> Answer:
+    return matrix(list(instances), float(request.form["start"]))
+
+
+@pytest.fixture
+def stage(con: duckdb.DuckDBPyConnection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(access, "FIRST_WAIT_S", 0.01)
+
+    def stage(
+        answer: Callable[[Asking], Answer], *, only: list[int] | None = None, **options: object
+    ) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+        """Samples, rejects and what is remembered. only: the days of history that are asked for, the first is 0."""
+        with loopback(lambda asked: answer(asking(asked))) as server:
+            source = {"name": "prod", "type": "prometheus", "url": server.url, "history_days": DAYS, "fast_path": False}
+            source |= {"access": {"attempts": 1, "concurrency": 1}} | options
+            settings = parse(f"sources: {{metrics: [{json.dumps(source)}]}}{SIGNALS}", tmp_path)
+            (configured,) = settings.sources.metrics
+            digest = questions(configured, settings.signals.all)[0].digest
+            done = [
+                ("prod", digest, (AS_OF - timedelta(days=DAYS - n)).date(), AS_OF, True, 1, 1)
+                for n in range(DAYS)
+                if only and n not in only
+            ]
+            counts = sources.stage_metrics(
+                con, configured, settings, settings.signals.all, as_of=AS_OF, now=LATER, folder=tmp_path / "staged",
+                fetched=pl.DataFrame(done, FETCHED, orient="row"),
+            )  # fmt: skip
+        assert counts.fetched is not None
+        return pl.read_parquet(counts.samples), pl.read_parquet(counts.rejects), pl.read_parquet(counts.fetched)
+
+    return stage
+
+
+@pytest.mark.parametrize("crowded", [0, 2])
+def test_a_question_that_is_refused_while_it_is_read_is_remembered_on_no_day(stage, crowded: int):
+    day = AS_OF - timedelta(days=DAYS - crowded)
+
+    def answer(request: Asking) -> Answer:
+        many = not request.counts and request.begins == day
+        return of_day(request, *(f"host-{n}" for n in range(9 if many else 1)))
+
+    samples, rejects, fetched = stage(answer, only=[0, 2], most_series=5)
+    assert rejects["reason"].to_list() == ["too many series"]
+    assert samples.is_empty() and fetched.is_empty()
