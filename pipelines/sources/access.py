@@ -122,7 +122,7 @@ def seconds_until(date: str) -> float | None:
     """From now to a date as HTTP writes it; None where it is none."""
     try:
         return (parsedate_to_datetime(date) - datetime.now(UTC)).total_seconds()
-    except (ValueError, TypeError):  # no date, or one without a zone
+    except (ValueError, TypeError, OverflowError):  # no date, or one without a zone
         return None
 
 

@@ -7,6 +7,7 @@ and what happens when one fails (``fetching``).
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import Enum
 from pathlib import Path
@@ -145,7 +146,7 @@ class Asking:
         parameters = {"start": seconds(end - days * A_DAY_S * 1000), "end": seconds(end), "step": str(A_DAY_S)}
         return self._client.json(
             "/api/v1/query_range",
-            lambda data: max((float(value) for one in data["result"] for _, value in one["values"]), default=0.0),
+            lambda data: max((_finite(value) for one in data["result"] for _, value in one["values"]), default=0.0),
             form(aggregated, parameters),
         )
 
@@ -170,6 +171,14 @@ class Asking:
     def values(self, label: str) -> tuple[str, ...]:
         """All values of a label; also the empty one, which stands for its absence."""
         return self._client.json(f"/api/v1/label/{label}/values", lambda values: ("", *map(str, values)))
+
+
+def _finite(value: str) -> float:
+    """Raises ValueError: it is no number that can be reckoned with."""
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError(value)
+    return number
 
 
 def form(expression: str, parameters: dict[str, str]) -> dict[str, str]:

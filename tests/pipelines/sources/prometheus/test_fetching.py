@@ -14,8 +14,11 @@ from loopback import Answer, Asked, loopback
 
 from pipelines import sources
 from pipelines.settings import parse
+from pipelines.source_options import Access
 from pipelines.sources import access
+from pipelines.sources.http import FetchError
 from pipelines.sources.metric_staging import FETCHED
+from pipelines.sources.prometheus.client import Client
 from pipelines.sources.prometheus.questions import questions
 
 AS_OF = datetime(2026, 3, 2)
@@ -90,6 +93,47 @@ def stage(con: duckdb.DuckDBPyConnection, tmp_path: Path, monkeypatch: pytest.Mo
         return pl.read_parquet(counts.samples), pl.read_parquet(counts.rejects), pl.read_parquet(counts.fetched)
 
     return stage
+
+
+GARBAGE = [
+    b'{"status":"success","data":[]}',
+    b'{"status":"success","data":{"resultType":"matrix","result":[{"values":[[1,"NaN"]]}]}}',
+    b'{"status":"success","data":{"resultType":"matrix","result":[]},"warnings":5}',
+    b'{"status":"success","data":' + b"[" * 100_000,
+    b"[" * 100_000,
+]
+
+
+@pytest.mark.parametrize("garbage", GARBAGE)
+@pytest.mark.parametrize("status", [200, 400])
+@pytest.mark.parametrize("counted", [False, True])
+def test_garbage_is_one_line(stage, garbage: bytes, status: int, counted: bool):
+    dates = {"Date": "Sat, 28 Nov 2026 03:00:00 -0000"}
+    samples, rejects, fetched = stage(
+        lambda request: of_day(request, "a") if request.counts and not counted else Answer(garbage, status, dates)
+    )
+    (line,) = rejects["detail"].to_list()
+    assert ("its answer is unusable" if status == 200 else "400 Bad Request") in line
+    assert samples.is_empty() and fetched.is_empty()
+
+
+@pytest.mark.parametrize("fault", [AttributeError("x"), TypeError("x"), KeyError("x"), RecursionError("x")])
+def test_what_no_reader_foresaw_is_an_unusable_answer_too(settings, fault: Exception):
+    def read(_: object) -> None:
+        raise fault
+
+    refused = pytest.raises(FetchError, match="its answer is unusable: it is not laid out as")
+    with (
+        loopback(lambda _: Answer(b"{}")) as server,
+        Client(server.url, Access(attempts=1), settings) as client,
+        refused,
+    ):
+        client.read("/api/v1/read", read)
+
+
+@pytest.mark.parametrize("date", ["Sat, 28 Nov 2026 03:00:00 -0000", "Sat, 28 Nov 99999999999999 03:00:00 GMT", "x"])
+def test_a_date_that_is_none_tells_nothing(date: str):
+    assert access.seconds_until(date) is None
 
 
 @pytest.mark.parametrize("crowded", [0, 2])
