@@ -243,7 +243,7 @@ def test_the_end_of_a_token_s_line_is_no_part_of_it(settings):
 
 @pytest.mark.parametrize("sent", [f"{SECRET}\n", f"{SECRET}\u20ac"])
 def test_what_http_refuses_to_send_is_said_without_quoting_it(settings, sent):
-    access = Access.model_construct(**Access().__dict__ | {"bearer": SecretStr(sent)})
+    access = Access().model_copy(update={"bearer": SecretStr(sent)})
     refused = pytest.raises(FetchError, match="a header is not as HTTP allows; correct access")
     with loopback(lambda _: Answer()) as server, Client(access, settings) as asking, refused as raised:
         asking.request("GET", server.url)
