@@ -1,6 +1,7 @@
 """What becomes of a question whose requests fare differently, against a server that answers as a test says."""
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,7 +15,7 @@ from loopback import Answer, Asked, loopback
 
 from pipelines import sources
 from pipelines.settings import parse
-from pipelines.source_options import Access
+from pipelines.source_options import Access, Prometheus
 from pipelines.sources import access
 from pipelines.sources.http import FetchError
 from pipelines.sources.metric_staging import FETCHED
@@ -79,6 +80,7 @@ def stage(con: duckdb.DuckDBPyConnection, tmp_path: Path, monkeypatch: pytest.Mo
             source |= {"access": {"attempts": 1, "concurrency": 1}} | options
             settings = parse(f"sources: {{metrics: [{json.dumps(source)}]}}{SIGNALS}", tmp_path)
             (configured,) = settings.sources.metrics
+            assert isinstance(configured, Prometheus)
             digest = questions(configured, settings.signals.all)[0].digest
             done = [
                 ("prod", digest, (AS_OF - timedelta(days=DAYS - n)).date(), AS_OF, True, 1, 1)
@@ -93,6 +95,32 @@ def stage(con: duckdb.DuckDBPyConnection, tmp_path: Path, monkeypatch: pytest.Mo
         return pl.read_parquet(counts.samples), pl.read_parquet(counts.rejects), pl.read_parquet(counts.fetched)
 
     return stage
+
+
+def test_shares_of_series_hold_those_that_the_server_no_longer_lists(stage):
+    """A server that gives at most two series, and lists the label's values of the span it is asked about, but one."""
+    hosts = [f"host-{n}:9100" for n in range(5)]
+    listed: list[dict[str, str]] = []
+
+    def answer(request: Asking) -> Answer:
+        if request.path == "/api/v1/label/instance/values":
+            listed.append(request.form)
+            return Answer(json.dumps({"status": "success", "data": hosts[:4]}).encode())
+        if request.counts:
+            return of_day(request, "any")
+        found = hosts
+        for operator, pattern in re.findall(r'instance(=~|!~)"([^"]*)"', request.query):
+            named = re.compile(pattern.replace("\\\\", "\\"))
+            found = [host for host in found if bool(named.fullmatch(host)) is (operator == "=~")]
+        too_many = {"status": "error", "error": "too many samples"}
+        return of_day(request, *found) if len(found) < 3 else Answer(json.dumps(too_many).encode(), 422)
+
+    samples, rejects, fetched = stage(answer, only=[0, 2])
+    assert rejects.is_empty() and fetched["complete"].all()
+    assert samples["series_id"].n_unique() == 5
+    (span,) = listed
+    first, last = (datetime(1970, 1, 1) + timedelta(seconds=float(span[name])) for name in ("start", "end"))
+    assert first == AS_OF - timedelta(days=DAYS) and AS_OF - last < timedelta(seconds=1)
 
 
 GARBAGE = [
