@@ -8,6 +8,6 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Options(BaseModel):
-    """Unknown keys are refused: a typo must not silently fall back to a default."""
+    """Unknown keys are refused: a typo must not silently fall back to a default. Faults show no values."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)

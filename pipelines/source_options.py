@@ -6,7 +6,8 @@ Belongs here: models and their faults. Not here: anything that reads a source.
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, ClassVar, Literal, get_args
+import unicodedata
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Discriminator, Field, SecretStr, Tag, model_validator
@@ -23,6 +24,8 @@ MetricColumn = Literal["source", "entity", "metric", "ts", "value", "unit"]
 def _server(text: str) -> str:
     if re.match(r"([^/]*://)?[^/]*@", text):
         raise ValueError("an address must hold no user or password; put them under access")
+    if re.match(r"https?://[^?#]*[?#]", text):
+        raise ValueError("an address must hold nothing from ? or # on; put what it says as headers under access")
     parts = urlsplit(text)
     if parts.scheme not in ("http", "https") or not parts.hostname or re.search(r"[\s?#]", text):
         raise ValueError(f"{text.partition('?')[0]!r} is no address; write it as http://server.example.com:9090/path")
@@ -49,6 +52,34 @@ Sent = Annotated[SecretStr, AfterValidator(_sendable)]
 """A secret that is sent as, or in, a header. One that cannot be is refused here, where no message holds it."""
 
 
+def _without_line_end(secret: SecretStr) -> SecretStr:
+    value = secret.get_secret_value()
+    return SecretStr(value.removesuffix("\n").removesuffix("\r")) if value.endswith("\n") else secret
+
+
+Token = Annotated[SecretStr, AfterValidator(_without_line_end), AfterValidator(_sendable)]
+"""A token as files hold them: the end of its line is no part of it."""
+
+
+def _header(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", name):
+        raise ValueError("is no name of a header; write it with letters, digits and hyphens")
+    return name
+
+
+Header = Annotated[str, AfterValidator(_header)]
+T = TypeVar("T", str, SecretStr)
+
+
+def _typed(text: T) -> T:
+    value = text if isinstance(text, str) else text.get_secret_value()
+    if any(unicodedata.category(c) in ("Cc", "Cs") for c in value):
+        raise ValueError(
+            "a login holds no control characters such as the end of a line; correct it, or the environment variable"
+        )
+    return text
+
+
 class Tls(Options):
     """Paths are relative to the settings file."""
 
@@ -60,10 +91,10 @@ class Tls(Options):
 class Access(Options):
     """How a server is reached. Secrets come from the environment: ``bearer: ${TOKEN}``."""
 
-    bearer: Sent | None = None
-    username: str | None = None
-    password: SecretStr | None = None
-    headers: dict[str, Sent] = Field(default_factory=dict, description="sent with every request, e.g. a tenant's")
+    bearer: Token | None = None
+    username: Annotated[str, AfterValidator(_typed)] | None = None
+    password: Annotated[SecretStr, AfterValidator(_typed)] | None = None
+    headers: dict[Header, Sent] = Field(default_factory=dict, description="sent with every request, e.g. a tenant's")
     tls: Tls = Tls()
     timeout_s: Annotated[float, Field(gt=0, le=600)] = 60
     concurrency: Annotated[int, Field(ge=1, le=32)] = Field(default=2, description="requests at once")

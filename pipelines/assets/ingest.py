@@ -134,6 +134,11 @@ def published_raw(context: dg.AssetExecutionContext, site: dg.ResourceParam[Site
         incident_events=staged_files(night, "incidents", "incident_events"),
         rejects=staged_files(night, "metrics", "rejects") + staged_files(night, "incidents", "rejects"),
         fetched=[path for path in staged_files(night, "metrics", "fetched") if path.exists()],
+        answers=[
+            folder_of(night, "metrics", source.name) / "samples.parquet"
+            for source in night.settings.sources.metrics
+            if source.remote
+        ],
     )
     with night.progress.stage("commit what came in"), night.warehouse.writer() as con:
         counts = publish_raw(con, staged, night.run, night.settings.storage.retention)

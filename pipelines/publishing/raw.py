@@ -2,7 +2,9 @@
 
 Rules
 -----
-samples     the union of stored and staged; of two values at one second the larger stays, whichever came first.
+samples     the union of stored and staged; of two values at one second the larger stays, whichever came first. But
+            what a server answers replaces what is stored: it was asked again since more may have come, so its
+            earlier answer was of less.
 late        a sample older than the raw retention is taken only if its hour was never rolled up: an hour that is
             published stays as it is once its samples are gone.
 expired     a sample older than the hourly retention is not taken.
@@ -11,7 +13,7 @@ incidents   of two versions the one updated later stays; of two updated together
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -25,7 +27,10 @@ from pipelines.settings import Retention
 
 @dataclass(frozen=True)
 class StagedRaw:
-    """Parquet files of the first commit; several of a kind when there are several sources."""
+    """Parquet files of the first commit; several of a kind when there are several sources.
+
+    answers: those of `samples` that are what servers answered.
+    """
 
     series: Sequence[Path] = ()
     samples: Sequence[Path] = ()
@@ -33,6 +38,7 @@ class StagedRaw:
     incident_events: Sequence[Path] = ()
     rejects: Sequence[Path] = ()
     fetched: Sequence[Path] = ()
+    answers: Collection[Path] = ()
 
 
 def publish_raw(con: duckdb.DuckDBPyConnection, staged: StagedRaw, run: Run, retention: Retention) -> dict[str, int]:
@@ -45,7 +51,7 @@ def publish_raw(con: duckdb.DuckDBPyConnection, staged: StagedRaw, run: Run, ret
     if staged.series:
         _publish_series(con, staged.series)
     if staged.samples:
-        counts |= _publish_samples(con, staged.samples, run, retention)
+        counts |= _publish_samples(con, staged, run, retention)
     if staged.incidents:
         counts |= _publish_versions(con, "raw.incidents", staged.incidents, ["source", "incident_id"], "updated_at")
     if staged.incident_events:
@@ -90,18 +96,20 @@ def _distinct_series(files: Sequence[Path]) -> str:
 
 
 def _publish_samples(
-    con: duckdb.DuckDBPyConnection, files: Sequence[Path], run: Run, retention: Retention
+    con: duckdb.DuckDBPyConnection, staged: StagedRaw, run: Run, retention: Retention
 ) -> dict[str, int]:
+    files = staged.samples
     raw_cut, hourly_cut = _cuts(con, run.as_of, retention)
     if raw_cut is None and len(files) == 1 and not _has_stored(con, files):
         return _load(con, files, run, hourly_cut)
     con.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE staged_samples AS
-        SELECT series_id, ts, {"max(value) AS value" if len(files) > 1 else "value"}
-        FROM {parquet(files)}
+        SELECT series_id, ts, {"max(value) AS value, bool_or(answered)" if len(files) > 1 else "value, answered"}
+               AS answered
+        FROM ({_marked(staged)})
         WHERE ts >= $hourly_cut
-        {"GROUP BY ALL" if len(files) > 1 else ""}
+        {"GROUP BY series_id, ts" if len(files) > 1 else ""}
         """,
         {"hourly_cut": hourly_cut},
     )
@@ -114,7 +122,7 @@ def _publish_samples(
         SELECT s.series_id, s.ts, s.value, r.value AS stored
         FROM staged_samples AS s
         LEFT JOIN raw.samples AS r ON r.series_id = s.series_id AND r.ts = s.ts
-        WHERE r.value IS NULL OR s.value > r.value
+        WHERE r.value IS NULL OR s.value > r.value OR (s.answered AND s.value < r.value)
         """
     )
     corrected = one(con, "SELECT count(stored) FROM fresh")
@@ -135,6 +143,14 @@ def _publish_samples(
         "samples_late": late,
         "samples_expired": read - taken,
     }
+
+
+def _marked(staged: StagedRaw) -> str:
+    """The samples of all files, and whether they were answered by a server."""
+    return " UNION ALL ".join(
+        f"SELECT series_id, ts, value, {path in staged.answers} AS answered FROM {parquet([path])}"
+        for path in staged.samples
+    )
 
 
 def _has_stored(con: duckdb.DuckDBPyConnection, files: Sequence[Path]) -> bool:

@@ -156,7 +156,7 @@ def _ingest(night: Night, until: datetime) -> pl.DataFrame:
     Returns:
         What could not be fetched: source, detail.
     """
-    settings, staged, unread = night.settings, [], []
+    settings, staged, unread, answers = night.settings, [], [], []
     with night.warehouse.scratch() as con:
         for source in settings.sources.metrics:
             folder = night.frames.folder / source.name
@@ -166,9 +166,11 @@ def _ingest(night: Night, until: datetime) -> pl.DataFrame:
             )
             name_services(night, found.series)
             staged.append(folder)
+            answers += [folder / "samples.parquet"] if source.remote else []
             refused = pl.read_parquet(found.rejects).filter(pl.col("reason").is_in(UNREAD))
             unread.append(refused.select("source", "detail"))
-    raw = StagedRaw(*([folder / f"{name}.parquet" for folder in staged] for name in ("series", "samples")))
+    series, samples = ([folder / f"{name}.parquet" for folder in staged] for name in ("series", "samples"))
+    raw = StagedRaw(series, samples, answers=answers)
     with night.warehouse.writer() as con:
         publish_raw(con, raw, night.run, settings.storage.retention)
     with night.warehouse.reader() as con:

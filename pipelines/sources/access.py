@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import re
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -25,6 +25,8 @@ from pipelines.sources.errors import InputError, shown
 CONNECT_S = 15.0
 FIRST_WAIT_S = 0.5
 LONGEST_WAIT_S = 60.0
+SHORTEST_SECRET = 4
+"""What is shorter would only make messages unreadable."""
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 TLS_NOISE = re.compile(r"^\[SSL[^\]]*\]\s*|\s*\(_ssl\.c:\d+\)")
 
@@ -53,6 +55,13 @@ def own_headers(access: Access) -> dict[str, str]:
     if access.bearer is not None:
         headers["Authorization"] = f"Bearer {access.bearer.get_secret_value()}"
     return headers
+
+
+def secrets(access: Access) -> list[str]:
+    """What no message may hold, the longest first."""
+    given = [*access.headers.values(), access.bearer, access.password]
+    values = {each.get_secret_value() for each in given if each is not None}
+    return sorted((value for value in values if len(value) >= SHORTEST_SECRET), key=len, reverse=True)
 
 
 def tls_context(access: Access, settings: Settings) -> ssl.SSLContext:
@@ -113,7 +122,7 @@ def seconds_until(date: str) -> float | None:
     """From now to a date as HTTP writes it; None where it is none."""
     try:
         return (parsedate_to_datetime(date) - datetime.now(UTC)).total_seconds()
-    except (ValueError, TypeError):  # no date, or one without a zone
+    except (ValueError, TypeError, OverflowError):  # no date, or one without a zone
         return None
 
 
@@ -126,6 +135,9 @@ def address(url: str | httpx.URL) -> str:
     return shown(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}")
 
 
-def cause(error: Exception) -> str:
-    """What an error says, in one line."""
-    return TLS_NOISE.sub("", shown(" ".join(str(error).split()))) or type(error).__name__
+def cause(error: Exception, secrets: Iterable[str] = ()) -> str:
+    """What an error says, in one line without secrets."""
+    said = str(error)
+    for secret in secrets:
+        said = said.replace(secret, "***")
+    return TLS_NOISE.sub("", shown(" ".join(said.split()))) or type(error).__name__

@@ -21,7 +21,7 @@ import httpx
 
 from pipelines.settings import Settings
 from pipelines.source_options import Access
-from pipelines.sources.access import address, cause, is_loopback, opened, own_headers, retry_after_s, wait_s
+from pipelines.sources.access import address, cause, is_loopback, opened, own_headers, retry_after_s, secrets, wait_s
 from pipelines.sources.errors import NotFetchedError, shown
 
 T = TypeVar("T")
@@ -87,6 +87,7 @@ class Client:
         self._access = access
         self._server = server
         self._own_headers = own_headers(access)
+        self._secrets = secrets(access)
         self._client = opened(access, settings)
 
     def __enter__(self) -> Client:
@@ -206,7 +207,7 @@ class Client:
                 yield response, self._arriving(url, response, until)
             finally:
                 response.close()
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, UnicodeEncodeError) as error:
             raise self._failed(url, error) from error
 
     def _arriving(self, url: str, response: httpx.Response, until: float) -> Iterator[bytes]:
@@ -253,9 +254,11 @@ class Client:
 
     def _failed(self, url: str, error: Exception) -> FetchError:
         """What an error of the connection means."""
-        named, said = self._named(url), cause(error)
+        named, said = self._named(url), cause(error, self._secrets)
         if isinstance(error, (httpx.InvalidURL, httpx.UnsupportedProtocol)):
             return FetchError(f"{named}: is no address; correct it in the settings")
+        if isinstance(error, (httpx.LocalProtocolError, UnicodeEncodeError)):  # it would quote what it was given
+            return FetchError(f"{named}: cannot be asked, for a header is not as HTTP allows; correct access")
         if "CERTIFICATE_VERIFY_FAILED" in str(error):
             return UnreachableError(
                 f"{named}: its certificate is not trusted ({said}); name its authority in access.tls.ca"

@@ -94,9 +94,8 @@ def night(folder: Path, as_of: datetime) -> None:
     files = [staged.series], [staged.samples]
     with warehouse.writer() as con:
         run = Run(f"run-{as_of:%F}", as_of, as_of)
-        publish_raw(
-            con, StagedRaw(*files, fetched=[folder / "staged" / "fetched.parquet"]), run, settings.storage.retention
-        )
+        raw = StagedRaw(*files, fetched=[folder / "staged" / "fetched.parquet"], answers=files[1])
+        publish_raw(con, raw, run, settings.storage.retention)
     took["all"] = time.perf_counter() - began
     sys.stdout.write(json.dumps(took | {"samples": staged.staged, "asked": dict(staged.asked)}))
 

@@ -43,7 +43,7 @@ class Publisher:
         frame.write_parquet(path)
         return path
 
-    def ingest(self, samples: list[tuple[int, datetime, float]], run: Run) -> dict[str, int]:
+    def ingest(self, samples: list[tuple[int, datetime, float]], run: Run, *, answered: bool = False) -> dict[str, int]:
         ids = sorted({row[0] for row in samples})
         series = pl.DataFrame(
             [(i, "src", f"host-{i}", "mem", "{}", "percent", None) for i in ids],
@@ -52,7 +52,8 @@ class Publisher:
             orient="row",
         )
         schema = {"series_id": pl.UInt64, "ts": pl.Datetime("us"), "value": pl.Float64}
-        staged = StagedRaw([self.file(series)], [self.file(pl.DataFrame(samples, schema=schema, orient="row"))])
+        file = self.file(pl.DataFrame(samples, schema=schema, orient="row"))
+        staged = StagedRaw([self.file(series)], [file], answers=[file] if answered else [])
         with self.warehouse.writer() as con:
             return publish_raw(con, staged, run, KEEP)
 
@@ -105,6 +106,32 @@ def test_of_two_values_the_larger_stays_whichever_came_first(publisher: Publishe
     assert publisher.ingest([(1, at, 4.0)], run_of(AS_OF))["samples_corrected"] == 0
     assert publisher.ingest([(1, at, 9.0)], run_of(AS_OF))["samples_corrected"] == 1
     assert publisher.rows("SELECT value FROM raw.samples") == [(9.0,)]
+
+
+def test_what_a_server_answers_later_replaces_what_it_answered_of_less(publisher: Publisher):
+    at = AS_OF - HOUR
+    publisher.ingest([(1, at, 100.0), (1, at - HOUR, 7.0)], run_of(AS_OF), answered=True)
+    publisher.conclude(run_of(AS_OF))
+    counts = publisher.ingest([(1, at, 5.0)], run_of(AS_OF, "again"), answered=True)
+    assert (counts["samples_corrected"], counts["samples_known"]) == (1, 0)
+    assert publisher.ingest([(1, at, 5.0)], run_of(AS_OF, "again"), answered=True)["samples_known"] == 1
+    publisher.conclude(run_of(AS_OF, "again"))
+    assert publisher.rows("SELECT value FROM raw.samples ORDER BY ts") == [(7.0,), (5.0,)]
+    assert publisher.rows("SELECT mean FROM features.hourly ORDER BY hour") == [(7.0,), (5.0,)]
+
+
+def test_a_file_beside_an_answer_is_still_a_file(publisher: Publisher):
+    at = AS_OF - HOUR
+    publisher.ingest([(1, at, 9.0), (2, at, 9.0)], run_of(AS_OF))
+    ids = pl.Series("series_id", [1], pl.UInt64)
+    read, answered = (
+        publisher.file(pl.DataFrame({"series_id": ids + n, "ts": [at], "value": [4.0]}).cast({"series_id": pl.UInt64}))
+        for n in range(2)
+    )
+    with publisher.warehouse.writer() as con:
+        counts = publish_raw(con, StagedRaw(samples=[read, answered], answers=[answered]), run_of(AS_OF), KEEP)
+    assert counts["samples_corrected"] == 1
+    assert publisher.rows("SELECT series_id, value FROM raw.samples ORDER BY 1") == [(1, 9.0), (2, 4.0)]
 
 
 @settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

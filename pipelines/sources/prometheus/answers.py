@@ -111,7 +111,8 @@ class _Reader:
         check_success(told)
         if self._head is not None and not self._ended:
             raise GarbledError("it holds series in a layout that is not that of the Prometheus API")
-        if told.get("data", {}).get("resultType") != "matrix":
+        data = told.get("data")
+        if not isinstance(data, dict) or data.get("resultType") != "matrix":
             raise GarbledError("it is no range of values")
         return Envelope(remarks(told))
 
@@ -186,7 +187,7 @@ def read_json(text: bytes) -> Any:
     """Raises GarbledError: it is no JSON."""
     try:
         return json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         shown = text[:60].decode("utf-8", "replace") if text else "nothing"
         raise GarbledError(f"it is no JSON, or ends too soon: {shown!r}") from error
 
@@ -210,6 +211,13 @@ def check_success(told: Any) -> None:
 
 
 def remarks(told: dict[str, Any]) -> tuple[str, ...]:
-    """The warnings of an answer, and that it is partial. Infos are about a query's style, and left out."""
+    """The warnings of an answer, and that it is partial. Infos are about a query's style, and left out.
+
+    Raises:
+        GarbledError: its warnings are none.
+    """
+    warnings = told.get("warnings") or []
+    if not isinstance(warnings, list):
+        raise GarbledError("it holds warnings that are no list")
     partial = ("the server says that it is partial",) if told.get("isPartial") else ()
-    return tuple(str(warning) for warning in told.get("warnings") or ()) + partial
+    return tuple(str(warning) for warning in warnings) + partial

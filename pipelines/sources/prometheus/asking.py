@@ -7,16 +7,18 @@ and what happens when one fails (``fetching``).
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import Enum
 from pathlib import Path
+from urllib.parse import urlencode
 
 from pipelines.source_options import Prometheus
 from pipelines.sources.http import FetchError
 from pipelines.sources.prometheus import answers, export, remote_read
 from pipelines.sources.prometheus.answers import Block, Envelope
 from pipelines.sources.prometheus.client import Client
-from pipelines.sources.prometheus.expressions import matchers, narrowed, one_of
+from pipelines.sources.prometheus.expressions import matchers, narrowed, none_of, one_of
 from pipelines.sources.prometheus.parts import Catalogue, Part, append, writing
 from pipelines.sources.prometheus.plan import Request, Windows, seconds
 from pipelines.sources.prometheus.questions import NAME, Question
@@ -73,7 +75,8 @@ class Asking:
     def _query(self, question: Question, request: Request, path: Path) -> tuple[str, ...]:
         expression = question.expression
         if request.label is not None:
-            expression = narrowed(expression, one_of(request.label, list(request.values)))
+            some = none_of(request.label, request.others) if request.others else one_of(request.label, request.values)
+            expression = narrowed(expression, some)
 
         def read(body: Iterable[bytes]) -> tuple[str, ...]:
             remarks: list[str] = []
@@ -145,7 +148,7 @@ class Asking:
         parameters = {"start": seconds(end - days * A_DAY_S * 1000), "end": seconds(end), "step": str(A_DAY_S)}
         return self._client.json(
             "/api/v1/query_range",
-            lambda data: max((float(value) for one in data["result"] for _, value in one["values"]), default=0.0),
+            lambda data: max((_finite(value) for one in data["result"] for _, value in one["values"]), default=0.0),
             form(aggregated, parameters),
         )
 
@@ -167,9 +170,18 @@ class Asking:
             return str(error)
         return None
 
-    def values(self, label: str) -> tuple[str, ...]:
-        """All values of a label; also the empty one, which stands for its absence."""
-        return self._client.json(f"/api/v1/label/{label}/values", lambda values: ("", *map(str, values)))
+    def values(self, label: str, windows: Windows) -> tuple[str, ...]:
+        """The values that a label had; also the empty one, which stands for its absence."""
+        span = urlencode({"start": seconds(windows.first), "end": seconds(windows.until - 1)})
+        return self._client.json(f"/api/v1/label/{label}/values?{span}", lambda values: ("", *map(str, values)))
+
+
+def _finite(value: str) -> float:
+    """Raises ValueError: it is no number that can be reckoned with."""
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError(value)
+    return number
 
 
 def form(expression: str, parameters: dict[str, str]) -> dict[str, str]:

@@ -86,10 +86,7 @@ class Client:
         def read(body: Iterable[bytes]) -> T:
             told = read_json(b"".join(body))
             check_success(told)
-            try:
-                return pick(told.get("data"))
-            except (LookupError, TypeError, ValueError, AttributeError) as error:
-                raise GarbledError("it is not laid out as the Prometheus API does") from error
+            return pick(told.get("data"))
 
         return self.read(path, read, method="GET" if parameters is None else "POST", data=parameters)
 
@@ -125,7 +122,7 @@ class Client:
                 self._note(response)
                 if response.status_code != httpx.codes.OK:
                     raise self._refused(response, _said(body))
-                found = read(body)
+                found = _understood(read, body)
         except UnreachableError as error:
             raise error.to(DownError) from error
         except SlowError as error:
@@ -167,6 +164,18 @@ class Client:
             return (DownError if self._slow_in_a_row > self._most_slow else TooMuchError)(error.message)
 
 
+def _understood(read: Callable[[Iterable[bytes]], T], body: Iterable[bytes]) -> T:
+    """What `read` makes of a body; what it stumbles over is the server's fault.
+
+    Raises:
+        GarbledError: the body is not what it should be.
+    """
+    try:
+        return read(body)
+    except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise GarbledError("it is not laid out as the Prometheus API does") from error
+
+
 def _said(body: Iterator[bytes]) -> str:
     """What the server says of its refusal, in one line."""
     found = b""
@@ -180,7 +189,7 @@ def _said(body: Iterator[bytes]) -> str:
     text = found.decode("utf-8", "replace")
     try:
         told = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         said = "" if text.lstrip().startswith("<") else text
     else:
         said = str(told.get("error") or told.get("message") or "") if isinstance(told, dict) else ""

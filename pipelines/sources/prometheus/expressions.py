@@ -7,6 +7,7 @@ Belongs here: what only the asking needs. Not here: reading PromQL as such (``fe
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from features.promql import milliseconds, selectors, split
@@ -93,9 +94,18 @@ def narrowed(expression: str, matcher: str) -> str:
     return expression
 
 
-def one_of(label: str, values: list[str]) -> str:
+def one_of(label: str, values: Sequence[str]) -> str:
     """A matcher for a label that has one of these values."""
-    return f"{label}=~{quoted('|'.join(re.sub(r'([^a-zA-Z0-9_ :/-])', _escaped, value) for value in values))}"
+    return f"{label}=~{_choice(values)}"
+
+
+def none_of(label: str, values: Sequence[str]) -> str:
+    """A matcher for a label that has none of these values."""
+    return f"{label}!~{_choice(values)}"
+
+
+def _choice(values: Sequence[str]) -> str:
+    return quoted("|".join(re.sub(r"([^a-zA-Z0-9_ :/-])", _escaped, value) for value in values))
 
 
 def _escaped(found: re.Match[str]) -> str:

@@ -11,7 +11,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pipelines.source_options import Prometheus
 from pipelines.sources.http import FetchError
@@ -65,9 +65,14 @@ class Fetching:
         self._lock = threading.Lock()
         self._most: dict[int, int] = {}
         self._values: dict[str, tuple[str, ...]] = {}
+        self._span: Windows | None = None
 
     def run(self, wanted: Mapping[int, Sequence[Windows]]) -> Fetched:
         """Ask for the windows of each question; what fails is a failure, and the rest goes on."""
+        stretches = [stretch for each in wanted.values() for stretch in each]
+        if stretches:
+            first, until = min(each.first for each in stretches), max(each.until for each in stretches)
+            self._span = replace(stretches[0], first=first, until=until)
         with ThreadPoolExecutor(self._source.access.concurrency, thread_name_prefix="fetch") as pool:
             plans = list(pool.map(self._planned, *zip(*wanted.items(), strict=True))) if wanted else []
             for parts in pool.map(self._answered, *zip(*(each for plan in plans for each in plan), strict=True)):
@@ -149,12 +154,12 @@ class Fetching:
         return request.halves()
 
     def _values_of(self, label: str) -> tuple[str, ...]:
-        if label not in self._values:
+        if label not in self._values and self._span is not None:
             try:
-                self._values[label] = self._asking.values(label)
+                self._values[label] = self._asking.values(label, self._span)
             except FetchError:
                 self._values[label] = ()
-        return self._values[label]
+        return self._values.get(label, ())
 
     def _part(self, way: Way, request: Request) -> Part:
         part = self._asking.part(way, request)
@@ -167,4 +172,5 @@ class Fetching:
             if isinstance(error, DownError):
                 self._found.down = str(error)
             refused = isinstance(error, TooManySeriesError)
-            self._found.failures.append(Failure(question, windows, str(error), refused))
+            # A question that is refused is refused whole: nothing of it is kept, so no day of it was answered.
+            self._found.failures.append(Failure(question, None if refused else windows, str(error), refused))

@@ -69,12 +69,15 @@ class Request:
     """A piece of a question, by its number.
 
     label, values: only of series whose label has one of these values; of all where there is no label.
+    others: of a last share: the values of all other shares. It is asked for what has none of them, since a server may
+        not know of every value that there was.
     """
 
     question: int
     windows: Windows
     label: str | None = None
     values: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
 
     def halves(self) -> tuple[Request, ...]:
         """Two of half the time; none for a single window."""
@@ -83,8 +86,12 @@ class Request:
     def shares(self, label: str, values: tuple[str, ...]) -> tuple[Request, ...]:
         """Two of half the values; none for a single one."""
         middle = len(values) // 2
-        pieces = (values[:middle], values[middle:]) if middle else ()
-        return tuple(replace(self, label=label, values=some) for some in pieces)
+        if not middle:
+            return ()
+        first, last = replace(self, label=label, values=values[:middle], others=()), values[middle:]
+        if self.label is None or self.others:
+            return first, replace(self, label=label, values=last, others=self.others + first.values)
+        return first, replace(self, values=last)
 
 
 def stretches(spans: Iterable[Span], step: timedelta) -> list[Windows]:

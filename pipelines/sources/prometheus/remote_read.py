@@ -133,7 +133,10 @@ def _labels(raw: bytes) -> dict[str, str]:
     found = {}
     for tag, label in _fields(raw):
         if tag == 1 and isinstance(label, bytes):
-            parts = {tag: text.decode() for tag, text in _fields(label) if isinstance(text, bytes)}
+            try:
+                parts = {tag: text.decode() for tag, text in _fields(label) if isinstance(text, bytes)}
+            except UnicodeDecodeError as error:
+                raise GarbledError("it holds labels that are no text") from error
             found[parts.get(1, "")] = parts.get(2, "")
     return found
 
@@ -163,6 +166,8 @@ def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
     at, end = 0, len(message)
     while at < end:
         key, at = _read_varint(message, at)
+        if at < 0:
+            raise GarbledError("it holds a message that is cut off")
         kind = key & 7
         if kind == 2:
             length, at = _read_varint(message, at)
@@ -172,11 +177,11 @@ def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
             at += length
         elif kind == 0:
             value, at = _read_varint(message, at)
+            if at < 0:
+                raise GarbledError("it holds a message that is cut off")
             yield key >> 3, value
         else:
             raise GarbledError("it is no stream of chunks")
-        if at < 0:
-            raise GarbledError("it holds a message that is cut off")
 
 
 def _read_varint(message: bytes, at: int) -> tuple[int, int]:

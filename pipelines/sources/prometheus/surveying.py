@@ -9,6 +9,7 @@ from typing import Any
 
 from features.signals import Signal
 from pipelines.source_options import Prometheus
+from pipelines.sources.errors import shown
 from pipelines.sources.findings import Finding
 from pipelines.sources.http import FetchError
 from pipelines.sources.prometheus.asking import Asking, TooManySeriesError, Way
@@ -61,8 +62,8 @@ def _greeting(client: Client, source: Prometheus) -> Finding:
         told = client.json("/api/v1/status/buildinfo", dict[str, Any])
     except NotOfferedError:
         told = {}
-    kind = "VictoriaMetrics" if client.is_victoria_metrics else told.get("application") or "Prometheus"
-    version = "" if client.is_victoria_metrics else told.get("version", "")
+    kind = "VictoriaMetrics" if client.is_victoria_metrics else shown(str(told.get("application") or "Prometheus"))
+    version = "" if client.is_victoria_metrics else shown(str(told.get("version", "")))
     return Finding("ok", f"{' '.join(filter(None, (kind, version)))} answers at {source.url}")
 
 

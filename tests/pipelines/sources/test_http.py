@@ -1,7 +1,9 @@
 """How servers are asked: again where that may help, by redirects where they lead, and without giving secrets away."""
 
+import json
 import subprocess
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -9,12 +11,12 @@ from pathlib import Path
 
 import pytest
 from loopback import Answer, Asked, loopback
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
-from pipelines.settings import Settings
+from pipelines.settings import Settings, SettingsError, parse
 from pipelines.source_options import Access
 from pipelines.sources import http
-from pipelines.sources.access import address
+from pipelines.sources.access import address, cause, secrets
 from pipelines.sources.errors import InputError
 from pipelines.sources.http import Client, FetchError
 
@@ -210,7 +212,56 @@ def test_a_secret_that_no_header_can_hold_is_refused_without_being_said(written)
     for access in ({"bearer": written}, {"headers": {"X-Key": written}}):
         with pytest.raises(ValidationError, match="printable ASCII") as raised:
             Access.model_validate(access)
-        assert not any(written in error["msg"] for error in raised.value.errors())
+        assert written not in str(raised.value) and repr(written) not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("access", "key"),
+    [
+        ({"bearer": f"{SECRET}\n\n"}, "bearer: a header holds"),
+        ({"headers": {"X-Key": f"{SECRET}\n"}}, r"headers\.X-Key: a header holds"),
+        ({"headers": {"X Key \u20ac": SECRET}}, r"headers\..*: is no name of a header"),
+        ({"username": "u\n", "password": SECRET}, "username: a login holds no control"),
+        ({"username": "u", "password": f"{SECRET}\x07"}, "password: a login holds no control"),
+        ({"bearer": SECRET, "username": SECRET, "password": SECRET}, "access: bearer and username"),
+        ({"bearer": [SECRET]}, "bearer: "),
+    ],
+)
+def test_the_settings_name_the_key_of_a_secret_that_cannot_be_sent_and_never_its_value(access, key, tmp_path):
+    source = {"name": "p", "type": "prometheus", "url": "http://p:9090", "access": access}
+    with pytest.raises(SettingsError, match=rf"sources\.metrics\[0\]\.(access\.)?{key}") as raised:
+        parse(json.dumps({"sources": {"metrics": [source]}}), tmp_path)
+    assert SECRET not in str(raised.value) and SECRET not in "".join(traceback.format_exception(raised.value))
+
+
+def test_the_end_of_a_token_s_line_is_no_part_of_it(settings):
+    for end in ("\n", "\r\n"):
+        with loopback(lambda _: Answer(b"x")) as server, client(settings, bearer=SECRET + end) as asking:
+            asking.request("GET", server.url)
+            assert server.asked[0].headers["Authorization"] == f"Bearer {SECRET}"
+
+
+@pytest.mark.parametrize("sent", [f"{SECRET}\n", f"{SECRET}\u20ac"])
+def test_what_http_refuses_to_send_is_said_without_quoting_it(settings, sent):
+    access = Access().model_copy(update={"bearer": SecretStr(sent)})
+    refused = pytest.raises(FetchError, match="a header is not as HTTP allows; correct access")
+    with loopback(lambda _: Answer()) as server, Client(access, settings) as asking, refused as raised:
+        asking.request("GET", server.url)
+    assert SECRET not in str(raised.value)
+
+
+def test_an_error_that_holds_a_secret_is_told_without_it():
+    assert cause(ValueError(f"no {SECRET} here"), secrets(Access(bearer=SecretStr(SECRET)))) == "no *** here"
+
+
+@pytest.mark.parametrize("written", [f"http://h/p?token={SECRET}", f"http://h/p#{SECRET}", f"http://u:{SECRET}@h"])
+def test_an_address_in_the_settings_holds_no_secret(written, tmp_path):
+    source = {"name": "p", "type": "prometheus", "url": written}
+    with pytest.raises(
+        SettingsError, match=r"sources\.metrics\[0\]\.url: an address must hold no.* under access"
+    ) as raised:
+        parse(json.dumps({"sources": {"metrics": [source]}}), tmp_path)
+    assert SECRET not in str(raised.value)
 
 
 def test_addresses_are_shown_without_their_secrets():

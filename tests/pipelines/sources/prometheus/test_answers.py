@@ -85,7 +85,9 @@ def test_histograms_are_no_samples():
     "body",
     [
         b"", b"null", b"[]", b"<html>", b'{"status":"error","error":"x"}', b'{"status":"success"}',
-        b'{"status":"success","data":{"resultType":"vector","result":[]}}',
+        b'{"status":"success","data":{"resultType":"vector","result":[]}}', b'{"status":"success","data":[]}',
+        b'{"status":"success","data":{"resultType":"matrix","result":[]},"warnings":5}', b"[" * 100_000,
+        b'{"status":"success","data":{"resultType":"matrix","result":[{"metric":' + b"[" * 100_000 + b'},"values":[]]}',
         b'{"status":"success","data":{"resultType":"matrix","result":[{"metric":{"a":1},"values":[[1,"2"]]}]}}',
         b'{"status":"success","data":{"resultType":"matrix","result":[{"metric":{},"values":[[1,"many"]]}]}}',
         b'{"status":"success","data":{"resultType":"matrix","result":[{"metric":{},"values":[[1,"2"],[3]]}]}}',

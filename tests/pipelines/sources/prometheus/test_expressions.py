@@ -8,6 +8,7 @@ from pipelines.sources.prometheus.expressions import (
     averaged_selector,
     matchers,
     narrowed,
+    none_of,
     one_of,
     quoted,
     separable,
@@ -62,6 +63,7 @@ def test_what_is_quoted_is_unquoted(text: str):
 
 def test_a_choice_of_values_is_a_pattern_of_them():
     assert one_of("a", ["b.c:9100", "d|e"]) == r'a=~"b\\.c:9100|d\\|e"'
+    assert none_of("a", ["", "d|e"]) == r'a!~"|d\\|e"'
 
 
 @given(st.text("ab{}[]()=~\"'`,.5m:#\\$ ", max_size=30))

@@ -150,6 +150,18 @@ def test_bytes_that_are_no_answer_are_refused(body: bytes):
         list(remote_read.blocks([body]))
 
 
+@pytest.mark.parametrize("cut", [b"\x81", b"\x08\x81", b"\x12\x81"])
+def test_a_message_that_ends_within_a_number_is_refused(cut: bytes):
+    with pytest.raises(GarbledError, match="cut off"):
+        list(remote_read._fields(b"\x12\x02\x01\x02" + cut))
+
+
+def test_labels_that_are_no_text_are_refused():
+    odd = field(1, field(1, b"a") + field(2, b"\xff")) + series({}, encoded([(1000, 1.0)]))
+    with pytest.raises(GarbledError, match="labels"):
+        list(remote_read.blocks([frame(odd)]))
+
+
 def test_a_request_is_packed_so_that_it_can_be_unpacked():
     conditions = [Matcher("__name__", "=", "x" * 70_000), Matcher("a", "!~", "é")]
     found = remote_read.request(conditions, Windows(0, 300_000, 300_000))

@@ -33,6 +33,16 @@ def test_stretches_are_in_order_and_no_window_is_unfinished():
     assert stretches([Span(midnight, midnight + timedelta(minutes=3))], FIVE_MINUTES) == []
 
 
+@given(st.sets(st.text("abc", max_size=2), max_size=9), st.text("abcd", max_size=2))
+def test_shares_hold_every_value_once_also_those_that_nobody_knew(known: set[str], value: str):
+    def holding(request: Request) -> int:
+        pieces = request.shares("l", request.values if request.label else tuple(sorted(known)))
+        own = value not in request.others if request.others else value in request.values
+        return sum(map(holding, pieces)) if pieces else int(own or request.label is None)
+
+    assert holding(Request(0, Windows(0, STEP, STEP))) == 1
+
+
 @given(st.integers(0, 900), st.integers(1, 900), st.integers(1, 400))
 def test_pieces_are_the_whole_and_no_larger_than_allowed(begin: int, count: int, most: int):
     whole = Windows(begin * STEP, (begin + count) * STEP, STEP)
