@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from hashlib import blake2b
 from importlib.util import find_spec
@@ -22,11 +22,13 @@ from urllib.parse import quote
 import duckdb
 import pytest
 import real_postgres
+from fake_promql import FakePromQL, FakeSeries
 from fake_zabbix import LOGIN, FakeItem, FakeZabbix
 from loopback import Answer, Asked, loopback
 
 from features.options import Options
-from pipelines.source_options import MetricFiles, MetricSource, Sql, Zabbix
+from features.signals import ConstantLimit, Query, Signal
+from pipelines.source_options import MetricFiles, MetricSource, Prometheus, Sql, Zabbix
 
 NAME = "fleet"
 SECRET = "s3cr3t"  # noqa: S105 - a part of every password and token here
@@ -51,10 +53,12 @@ class Adapter(ABC):
 
     model: its settings model, as in ``pipelines.sources.METRICS``.
     remote: whether it is asked over a network, or like something that is: it may fail while the night goes on.
+    grain: samples at multiples of it come as they are.
     """
 
     model: type[Options]
     remote = True
+    grain = timedelta(seconds=1)
 
     def __init__(self, folder: Path):
         self.folder = folder
@@ -77,6 +81,10 @@ class Adapter(ABC):
     @abstractmethod
     def source(self) -> MetricSource:
         """The settings by which they are read."""
+
+    def signals(self, given: Sequence[Signal]) -> list[Signal]:
+        """A test's signals, and those without which this source has nothing to ask for."""
+        return list(given)
 
     def close(self) -> None:
         self.open.close()
@@ -275,7 +283,74 @@ class FakedZabbix(Adapter):
         return Zabbix.model_validate(fields | {"access": access, "history_days": DAYS})
 
 
-ADAPTERS: tuple[type[Adapter], ...] = (LocalFiles, RemoteFiles, Sqlite, DuckDb, Postgres, FakedZabbix)
+REPLICA = "replica"
+
+
+class FakedPrometheus(Adapter):
+    """Its server has one value of a series at an instant; a second one is another replica's, as where two of them watch
+    the same machine."""
+
+    model = Prometheus
+    grain = timedelta(minutes=1)
+
+    def __init__(self, folder: Path):
+        super().__init__(folder)
+        self.fake = FakePromQL()
+        self.up = True
+        self.metrics: list[str] = []
+        self.server = self.open.enter_context(
+            loopback(lambda asked: self.fake(asked) if self.up else Answer(status=503))
+        )
+
+    def serve(self, samples: Sequence[Sample]) -> None:
+        self.up = True
+        series: dict[tuple[tuple[str, str], ...], FakeSeries] = {}
+        for sample in samples:
+            labels = {"__name__": sample.metric, "entity": sample.entity, **sample.labels}
+            ms = int(sample.ts.replace(tzinfo=UTC).timestamp()) * 1000
+            for replica in range(len(samples)):
+                own = labels | ({REPLICA: str(replica)} if replica else {})
+                points = series.setdefault(tuple(sorted(own.items())), FakeSeries(own)).samples
+                if ms not in points:
+                    points[ms] = float(sample.value)
+                    break
+        self.fake.series = list(series.values())
+        self.metrics = sorted({sample.metric for sample in samples} | {"disk"})
+
+    def vanish(self) -> None:
+        self.up = False
+
+    @property
+    def source(self) -> Prometheus:
+        access = {"bearer": f"{SECRET}-token", "attempts": 1}
+        fields = {"name": NAME, "type": "prometheus", "url": self.server.url, "access": access}
+        return Prometheus.model_validate(fields | {"step_minutes": 1, "history_days": DAYS})
+
+    def signals(self, given: Sequence[Signal]) -> list[Signal]:
+        replicated = any(REPLICA in series.labels for series in self.fake.series)
+        own = [
+            Signal(
+                name=metric,
+                metric=metric,
+                identity=list(LABELS) if replicated else None,
+                limits=[ConstantLimit(name="any", value=1)],
+            )
+            for metric in self.metrics
+            if metric not in {signal.metric for signal in given}
+        ]
+        queries = {metric: Query(usage=metric, entity=["entity"]) for metric in self.metrics}
+        return [each.model_copy(update={"query": queries.get(each.metric)}) for each in [*given, *own]]
+
+
+ADAPTERS: tuple[type[Adapter], ...] = (
+    LocalFiles,
+    RemoteFiles,
+    Sqlite,
+    DuckDb,
+    Postgres,
+    FakedZabbix,
+    FakedPrometheus,
+)
 
 
 def adapters(*, remote_only: bool = False) -> list[object]:
