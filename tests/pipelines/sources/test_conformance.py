@@ -76,10 +76,14 @@ class Site:
 
 
 @pytest.fixture
-def site(tmp_path: Path, con: duckdb.DuckDBPyConnection) -> Iterator[Callable[[type[Adapter]], Site]]:
+def site(
+    request: pytest.FixtureRequest, tmp_path: Path, con: duckdb.DuckDBPyConnection
+) -> Iterator[Callable[[type[Adapter]], Site]]:
     opened: list[Adapter] = []
 
     def make(kind: type[Adapter]) -> Site:
+        if lacks := kind.cannot.get(request.node.originalname):
+            pytest.skip(lacks)
         folder = tmp_path / kind.__name__
         folder.mkdir()
         opened.append(kind(folder))
