@@ -12,21 +12,25 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from hashlib import blake2b
 from importlib.util import find_spec
 from pathlib import Path
+from typing import ClassVar
 from urllib.parse import quote
 
 import duckdb
 import pytest
 import real_postgres
+import real_victoria_metrics
+from fake_promql import FakePromQL, FakeSeries
 from fake_zabbix import LOGIN, FakeItem, FakeZabbix
 from loopback import Answer, Asked, loopback
 
 from features.options import Options
-from pipelines.source_options import MetricFiles, MetricSource, Sql, Zabbix
+from features.signals import ConstantLimit, Query, Signal
+from pipelines.source_options import MetricFiles, MetricSource, Prometheus, Sql, Zabbix
 
 NAME = "fleet"
 SECRET = "s3cr3t"  # noqa: S105 - a part of every password and token here
@@ -51,10 +55,14 @@ class Adapter(ABC):
 
     model: its settings model, as in ``pipelines.sources.METRICS``.
     remote: whether it is asked over a network, or like something that is: it may fail while the night goes on.
+    grain: samples at multiples of it come as they are.
+    cannot: test -> what its server lacks, so that the test asks nothing of it.
     """
 
     model: type[Options]
     remote = True
+    grain = timedelta(seconds=1)
+    cannot: ClassVar[Mapping[str, str]] = {}
 
     def __init__(self, folder: Path):
         self.folder = folder
@@ -77,6 +85,10 @@ class Adapter(ABC):
     @abstractmethod
     def source(self) -> MetricSource:
         """The settings by which they are read."""
+
+    def signals(self, given: Sequence[Signal]) -> list[Signal]:
+        """A test's signals, and those without which this source has nothing to ask for."""
+        return list(given)
 
     def close(self) -> None:
         self.open.close()
@@ -275,7 +287,131 @@ class FakedZabbix(Adapter):
         return Zabbix.model_validate(fields | {"access": access, "history_days": DAYS})
 
 
-ADAPTERS: tuple[type[Adapter], ...] = (LocalFiles, RemoteFiles, Sqlite, DuckDb, Postgres, FakedZabbix)
+REPLICA = "replica"
+
+
+class SpeaksPromQL(Adapter):
+    """Its server has one value of a series at an instant; a second one is another replica's, as where two of them watch
+    the same machine.
+
+    step_minutes: of the means that are asked for.
+    """
+
+    model = Prometheus
+    step_minutes = 1
+
+    def __init__(self, folder: Path):
+        super().__init__(folder)
+        self.series: list[FakeSeries] = []
+
+    def serve(self, samples: Sequence[Sample]) -> None:
+        series: dict[tuple[tuple[str, str], ...], FakeSeries] = {}
+        for sample in samples:
+            labels = {"__name__": sample.metric, "entity": sample.entity, **sample.labels}
+            ms = int(sample.ts.replace(tzinfo=UTC).timestamp()) * 1000
+            for replica in range(len(samples)):
+                own = labels | ({REPLICA: str(replica)} if replica else {})
+                points = series.setdefault(tuple(sorted(own.items())), FakeSeries(own)).samples
+                if ms not in points:
+                    points[ms] = float(sample.value)
+                    break
+        self.series = list(series.values())
+
+    @property
+    @abstractmethod
+    def url(self) -> str: ...
+
+    @property
+    def source(self) -> Prometheus:
+        access = {"bearer": f"{SECRET}-token", "attempts": 1}
+        fields = {"name": NAME, "type": "prometheus", "url": self.url, "access": access}
+        return Prometheus.model_validate(fields | {"step_minutes": self.step_minutes, "history_days": DAYS})
+
+    def signals(self, given: Sequence[Signal]) -> list[Signal]:
+        metrics = sorted({series.labels["__name__"] for series in self.series} | {"disk"})
+        replicated = any(REPLICA in series.labels for series in self.series)
+        own = [
+            Signal(
+                name=metric,
+                metric=metric,
+                identity=list(LABELS) if replicated else None,
+                limits=[ConstantLimit(name="any", value=1)],
+            )
+            for metric in metrics
+            if metric not in {signal.metric for signal in given}
+        ]
+        queries = {metric: Query(usage=metric, entity=["entity"]) for metric in metrics}
+        return [each.model_copy(update={"query": queries.get(each.metric)}) for each in [*given, *own]]
+
+
+class FakedPrometheus(SpeaksPromQL):
+    """By query. What it answers is held against a real server's answers in test_fake_promql.py."""
+
+    grain = timedelta(minutes=1)
+
+    def __init__(self, folder: Path):
+        super().__init__(folder)
+        self.fake = FakePromQL()
+        self.up = True
+        self.server = self.open.enter_context(
+            loopback(lambda asked: self.fake(asked) if self.up else Answer(status=503))
+        )
+
+    def serve(self, samples: Sequence[Sample]) -> None:
+        super().serve(samples)
+        self.up, self.fake.series = True, self.series
+
+    def vanish(self) -> None:
+        self.up = False
+
+    @property
+    def url(self) -> str:
+        return self.server.url
+
+
+class VictoriaMetrics(SpeaksPromQL):
+    """By export, and by query where no sample lies in a day's last half hour."""
+
+    step_minutes = 30
+    grain = timedelta(minutes=30)
+    cannot: ClassVar[Mapping[str, str]] = {
+        "test_only_finite_values_are_staged_and_others_counted_by_reason": "VictoriaMetrics keeps no NaN",
+    }
+
+    def __init__(self, folder: Path):
+        super().__init__(folder)
+        self.server = real_victoria_metrics.shared()
+        self.up = True
+
+    @staticmethod
+    def missing() -> str | None:
+        if real_victoria_metrics.PROGRAM is None:
+            return "VictoriaMetrics is not installed (Debian's package victoria-metrics)"
+        return None
+
+    def serve(self, samples: Sequence[Sample]) -> None:
+        super().serve(samples)
+        self.up = True
+        self.server.hold((series.labels, series.samples) for series in self.series)
+
+    def vanish(self) -> None:
+        self.up = False
+
+    @property
+    def url(self) -> str:
+        return self.server.url if self.up else f"http://127.0.0.1:{real_postgres.free_port()}"
+
+
+ADAPTERS: tuple[type[Adapter], ...] = (
+    LocalFiles,
+    RemoteFiles,
+    Sqlite,
+    DuckDb,
+    Postgres,
+    FakedZabbix,
+    FakedPrometheus,
+    VictoriaMetrics,
+)
 
 
 def adapters(*, remote_only: bool = False) -> list[object]:
