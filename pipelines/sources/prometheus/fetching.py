@@ -87,7 +87,7 @@ class Fetching:
         """The requests of a question, each with the way to ask it."""
         question = self._catalogue.questions[number]
         try:
-            series = self._asking.count(f"count({question.expression})", stretches)
+            series = self._asking.count(f"count({question.over_an_hour})", stretches)
             if series > self._source.most_series:
                 raise TooManySeriesError(f"{series:,.0f}", self._source)
             way, raw = self._way(question, stretches)

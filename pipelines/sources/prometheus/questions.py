@@ -25,6 +25,7 @@ class Question:
 
     name: as people know it: 'disk', or 'disk, limit size'.
     expression: PromQL with everything filled in.
+    over_an_hour, over_a_day: the same over such a window: who has a value then, however rarely it is measured.
     selector: where the expression is the plain average of a metric over each window: of which; else None.
     gap_true: whether it has a value only where a sample lay in the window.
     identity: see ``features.signals.Signal``.
@@ -37,6 +38,8 @@ class Question:
     entity: tuple[str, ...]
     identity: tuple[str, ...] | None
     expression: str
+    over_an_hour: str
+    over_a_day: str
     selector: str | None
     gap_true: bool
 
@@ -87,6 +90,8 @@ def _question(source: Prometheus, signal: Signal, name: str, metric: str, promql
         entity=tuple(signal.query.entity) if signal.query else (),
         identity=None if signal.identity is None else tuple(signal.identity),
         expression=expression,
+        over_an_hour=expanded(promql, "1h", source.matchers).strip(),
+        over_a_day=expanded(promql, "1d", source.matchers).strip(),
         selector=selector,
         gap_true=is_gap_true(expression, step),
     )

@@ -72,7 +72,7 @@ def _answers(asking: Asking, source: Prometheus, asked: Sequence[Question], day:
     without = []
     for question in asked:
         try:
-            series = asking.count(f"count({question.expression})", [day])
+            series = asking.count(f"count({question.over_a_day})", [day])
             if series > source.most_series:
                 raise TooManySeriesError(f"{series:,.0f}", source)
         except DownError:
@@ -121,7 +121,7 @@ def _others(asking: Asking, others: Sequence[Question], day: Windows) -> Iterato
     found, refused, whole = [], 0, bool(others)
     for question in others:
         try:
-            series = asking.count(f"count({question.expression})", [day])
+            series = asking.count(f"count({question.over_a_day})", [day])
         except DownError:
             raise
         except FetchError as error:

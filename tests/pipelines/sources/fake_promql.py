@@ -13,8 +13,8 @@ from urllib.parse import parse_qs
 from loopback import Answer, Asked
 
 TOKEN = "s3cr3t-token"  # noqa: S105
-UNITS = {"s": 1_000, "m": 60_000}
-OVER_TIME = r"(?P<over>avg|count)_over_time\((?P<metric>[a-zA-Z_:][\w:]*)\[(?P<range>\d+)(?P<unit>[sm])\]\)"
+UNITS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+OVER_TIME = r"(?P<over>avg|count)_over_time\((?P<metric>[a-zA-Z_:][\w:]*)\[(?P<range>\d+)(?P<unit>[smhd])\]\)"
 KNOWN = re.compile(rf"(?:(?P<across>avg|count)\()?{OVER_TIME}(?(across)\))")
 
 Points = dict[int, float]

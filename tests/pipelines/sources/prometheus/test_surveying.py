@@ -2,13 +2,15 @@
 
 import json
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from urllib.parse import parse_qs
 
 import pytest
+from fake_promql import TOKEN, FakePromQL, FakeSeries
 from loopback import Answer, Asked, loopback
 
 from data.presets import all_presets, load_presets
+from features.signals import Signal
 from pipelines.settings import parse
 from pipelines.source_options import Prometheus
 from pipelines.sources.prometheus.client import Client
@@ -87,3 +89,16 @@ def test_nothing_is_concluded_from_what_could_not_be_counted(tmp_path):
 def test_an_expired_token_is_a_fault(tmp_path):
     found = told(tmp_path, answering({}, lambda query: 401 if "redis" in query else None), "host.file_handles")
     assert found[-1].startswith("fault: URL: answers 401")
+
+
+def test_a_series_that_is_measured_once_in_six_hours_is_there(tmp_path):
+    signal = Signal.model_validate(
+        {"name": "disk", "metric": "disk", "limits": [{"name": "full", "value": 1}], "query": {"usage": "disk"}}
+    )
+    at = round(datetime(2026, 2, 28, 12, tzinfo=UTC).timestamp() * 1000)
+    with loopback(FakePromQL([FakeSeries({"__name__": "disk", "instance": "a:1"}, {at: 0.5})])) as server:
+        options = {"name": "p", "type": "prometheus", "url": server.url, "access": {"bearer": TOKEN, "attempts": 1}}
+        source = Prometheus.model_validate(options)
+        with Client(source.url, source.access, parse("", tmp_path)) as client:
+            found = [each.text for each in surveyed(client, source, [signal], datetime(2026, 3, 1), [])]
+    assert "signal disk: 1 series" in found
