@@ -56,7 +56,7 @@ def _parsed(path: Path, name: str) -> icalendar.Calendar:
         calendar = icalendar.Calendar.from_ical(path.read_bytes())
     except OSError as error:
         raise InputError(f"{name}: cannot be read ({error.strerror}); correct maintenance.ical") from error
-    except Exception as error:
+    except Exception as error:  # the library lets out whatever a broken file makes it raise
         raise InputError(f"{name}: is no calendar ({_said(error)}); export it again as iCalendar (.ics)") from error
     if not isinstance(calendar, icalendar.Calendar):
         raise InputError(f"{name}: is no calendar; export it again as iCalendar (.ics)")

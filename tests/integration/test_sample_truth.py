@@ -23,6 +23,7 @@ from data.fleet.clock import AS_OF, PER_HOUR
 from data.fleet.simulation import Fleet, simulate
 from data.sample_fleet import SEED
 from pipelines.replay import run as replaying
+from pipelines.replay.findings import Findings
 from pipelines.replay.past import Past
 from pipelines.replay.policy import Said
 from pipelines.replay.rules import RULES
@@ -61,7 +62,7 @@ def sample(tmp_path_factory) -> Sample:
     replaying.run(settings, NIGHTS[0], NIGHTS[-1], folder / "out", console=Console(quiet=True))
     work = folder / "out" / replaying.WORK
     nights = [Said(cut(night, settings.zone), work / "nights" / night.isoformat()) for night in NIGHTS]
-    found = replaying.Findings.of(settings, Past(work / "past"), nights)
+    found = Findings.of(settings, Past(work / "past"), nights)
     light = found.policy.model_copy(update={"open_at": 0.2, "resolve_below": 0.1})
     under = {"forewarn": found.under(found.policy), "light-hearted": found.under(light)}
     under |= {rule: found.under(found.policy, rule) for rule in RULES}

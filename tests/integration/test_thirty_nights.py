@@ -18,6 +18,7 @@ from rich.console import Console
 
 from pipelines.build import NIGHTLY, build_defs
 from pipelines.replay import run as replaying
+from pipelines.replay.findings import Findings
 from pipelines.replay.past import Past
 from pipelines.replay.policy import Said
 from pipelines.settings import Settings, cut, load
@@ -115,12 +116,12 @@ def frame(settings: Settings, query: str) -> pl.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def replayed(site: Settings) -> replaying.Findings:
+def replayed(site: Settings) -> Findings:
     """The same nights played again, from the files and the site's own snapshot."""
     out = site.folder / "replay"
     replaying.run(site, NIGHTS[0], NIGHTS[-1], out, console=Console(quiet=True))
     nights = [Said(cut(night, site.zone), out / replaying.WORK / "nights" / night.isoformat()) for night in NIGHTS]
-    return replaying.Findings.of(site, Past(out / replaying.WORK / "past"), nights)
+    return Findings.of(site, Past(out / replaying.WORK / "past"), nights)
 
 
 def test_every_risk_that_came_due_is_settled_once_and_none_before_its_time(site: Settings):
@@ -161,7 +162,7 @@ def test_the_last_page_tells_all_of_it(site: Settings):
         assert told in page
 
 
-def test_a_replay_of_the_nights_says_the_same_wherever_both_can_say(site: Settings, replayed: replaying.Findings):
+def test_a_replay_of_the_nights_says_the_same_wherever_both_can_say(site: Settings, replayed: Findings):
     tickets = replayed.under(replayed.policy)
     told = ["ticket_id", "outcome", "crossed_at", "lead_hours"]
     ledger = frame(site, f"SELECT {', '.join(told)} FROM reports.ticket_outcomes ORDER BY ticket_id")
