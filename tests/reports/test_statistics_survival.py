@@ -80,5 +80,6 @@ def test_curve_band_and_median_are_statsmodels(rows: list[tuple[float, bool]]) -
 def test_curve_band_and_median_of_real_incidents_are_statsmodels(n: int) -> None:
     seconds, finished = real_durations(n)
     check_against_statsmodels(seconds, finished)
-    theirs = SurvfuncRight(seconds, finished.astype(int)).quantile_ci(0.5, method="cloglog")
+    with np.errstate(divide="ignore", invalid="ignore"):  # theirs looks at log(log 1) as well
+        theirs = SurvfuncRight(seconds, finished.astype(int)).quantile_ci(0.5, method="cloglog")
     assert Survival.fit(seconds, finished).median_interval == pytest.approx(tuple(theirs))
