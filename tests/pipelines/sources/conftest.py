@@ -8,6 +8,7 @@ from pathlib import Path
 import duckdb
 import polars as pl
 import pytest
+from standing import STANDING
 
 from features.signals import Signal
 from pipelines import sources
@@ -113,3 +114,7 @@ def stage_incidents(
         )
 
     return stage
+
+
+def pytest_sessionfinish() -> None:
+    STANDING.close()

@@ -1,17 +1,18 @@
 """A real PostgreSQL on the loopback, in a folder of its own, from Debian's packages."""
 
-import atexit
 import os
 import random
 import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
+
+from standing import STANDING
 
 BIN = max(Path("/usr/lib/postgresql").glob("*/bin"), default=None)
 PASSWORD = "s3cr3t/und@geheim"  # noqa: S105 - of a server that lives for the length of a test
@@ -87,6 +88,4 @@ def postgres() -> Iterator[Postgres]:
 @cache
 def shared() -> Postgres:
     """One for all tests of a process, stopped at its end."""
-    opened = ExitStack()
-    atexit.register(opened.close)
-    return opened.enter_context(postgres())
+    return STANDING.enter_context(postgres())

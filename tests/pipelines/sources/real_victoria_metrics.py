@@ -1,11 +1,10 @@
 """A real VictoriaMetrics on the loopback, in a folder of its own, from Debian's package."""
 
-import atexit
 import shutil
 import subprocess
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -13,6 +12,7 @@ from tempfile import TemporaryDirectory
 
 import httpx
 from real_postgres import free_port
+from standing import STANDING
 
 PROGRAM = shutil.which("victoria-metrics")
 READY_S = 30.0
@@ -76,6 +76,4 @@ def answers(url: str) -> bool:
 @cache
 def shared() -> VictoriaMetrics:
     """One for all tests of a process, stopped at its end."""
-    opened = ExitStack()
-    atexit.register(opened.close)
-    return opened.enter_context(victoria_metrics())
+    return STANDING.enter_context(victoria_metrics())
