@@ -134,7 +134,8 @@ def masks(series: pl.DataFrame, windows: Sequence[Window]) -> Masks:
     """
     spans: dict[tuple[tuple[str, ...], ...], list[Span]] = {}
     for window in windows:
-        spans.setdefault(window.scope, []).append(whole_hours((window.starts_at, window.ends_at)))
+        if window.starts_at < window.ends_at:  # one that is empty touches no hour
+            spans.setdefault(window.scope, []).append(whole_hours((window.starts_at, window.ends_at)))
     hit = covered(series, list(spans))
     own, mask = np.unique(hit, axis=0, return_inverse=True) if hit.size else (hit[:0], np.zeros(len(series), np.intp))
     every = list(spans.values())

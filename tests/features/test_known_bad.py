@@ -56,6 +56,11 @@ def test_windows_come_back_from_a_frame(known: list[Window]):
     assert from_frame(to_frame(known)) == known
 
 
+def test_a_window_that_ends_as_it_begins_hides_nothing():
+    moment = AS_OF - timedelta(minutes=90)
+    assert masks(SERIES, [Window("settings", moment, moment)]).series.is_empty()
+
+
 def test_a_window_holds_from_its_first_moment_to_before_its_last():
     window = Window("settings", AS_OF - timedelta(hours=1), AS_OF, ("*",), why="patching")
     assert held(SERIES, [window], AS_OF).is_empty()
