@@ -87,6 +87,8 @@ def staged_incidents(context: dg.AssetExecutionContext, site: dg.ResourceParam[S
     rejected: Counter[str] = Counter()
     of_incidents: Counter[str] = Counter()
     of_events: Counter[str] = Counter()
+    unread: dict[str, list[str]] = {}
+    remembered = fetched_before(night)
     with night.progress.stage("read incidents", len(configured)) as advance, night.warehouse.scratch() as con:
         for source in configured:
             staged = sources.stage_incidents(
@@ -96,6 +98,7 @@ def staged_incidents(context: dg.AssetExecutionContext, site: dg.ResourceParam[S
                 as_of=night.as_of,
                 now=night.started_at,
                 folder=folder_of(night, "incidents", source.name),
+                fetched=remembered.filter(pl.col("source") == source.name),
             )
             counts.update(
                 incidents_read=staged.read,
@@ -107,11 +110,13 @@ def staged_incidents(context: dg.AssetExecutionContext, site: dg.ResourceParam[S
             rejected.update(staged.rejected)
             of_incidents.update(staged.counts.rejected)
             of_events.update(staged.event_counts.rejected)
+            unread |= {source.name: list(staged.unfetched)} if staged.unfetched else {}
             advance(1)
         frames = {name: staged_files(night, "incidents", name) for name in ("incidents", "incident_events")}
         results = checks.run(con, checks.INCIDENTS, INCIDENTS, frames, night.as_of)
     refused = {"incidents": of_incidents, "events": of_events}
-    night.frames.note("staged.incidents", {"counts": counts, "rejected": rejected, "refused": refused})
+    told = {"counts": counts, "rejected": rejected, "refused": refused, "unread": unread}
+    night.frames.note("staged.incidents", told)
     return dg.MaterializeResult(
         metadata=metadata.counts(counts) | {"rejected": metadata.tally(rejected, "reason")}, check_results=results
     )
@@ -133,7 +138,9 @@ def published_raw(context: dg.AssetExecutionContext, site: dg.ResourceParam[Site
         incidents=staged_files(night, "incidents", "incidents"),
         incident_events=staged_files(night, "incidents", "incident_events"),
         rejects=staged_files(night, "metrics", "rejects") + staged_files(night, "incidents", "rejects"),
-        fetched=[path for path in staged_files(night, "metrics", "fetched") if path.exists()],
+        fetched=[
+            path for kind in ("metrics", "incidents") for path in staged_files(night, kind, "fetched") if path.exists()
+        ],
         answers=[
             folder_of(night, "metrics", source.name) / "samples.parquet"
             for source in night.settings.sources.metrics

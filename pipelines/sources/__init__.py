@@ -21,10 +21,21 @@ import polars as pl
 
 from features.signals import Signal
 from pipelines.settings import Settings
-from pipelines.source_options import IncidentFiles, IncidentSource, MetricFiles, MetricSource, Prometheus, Sql, Zabbix
+from pipelines.source_options import (
+    GitHub,
+    IncidentFiles,
+    IncidentSource,
+    MetricFiles,
+    MetricSource,
+    Prometheus,
+    Sql,
+    Zabbix,
+)
 from pipelines.sources import incident_files, metric_files, prometheus, sql_query, zabbix
 from pipelines.sources.findings import Finding
-from pipelines.sources.incident_files import StagedIncidents
+from pipelines.sources.incident_rows import StagedIncidents
+from pipelines.sources.incident_servers import Served
+from pipelines.sources.incident_servers.github import GitHubIssues
 from pipelines.sources.metric_staging import StagedMetrics
 
 
@@ -63,13 +74,34 @@ class MetricModule(Module, Protocol):
         ...
 
 
+class IncidentModule(Module, Protocol):
+    """What an incident source's module has besides."""
+
+    def stage(
+        self,
+        con: duckdb.DuckDBPyConnection,
+        source: Any,
+        settings: Settings,
+        *,
+        as_of: datetime,
+        now: datetime,
+        folder: Path,
+        fetched: pl.DataFrame | None,
+    ) -> StagedIncidents:
+        """See `stage_incidents`."""
+        ...
+
+
 METRICS: dict[type, MetricModule] = {
     MetricFiles: metric_files,
     Prometheus: prometheus,
     Sql: sql_query,
     Zabbix: zabbix,
 }
-INCIDENTS = {IncidentFiles: incident_files}
+INCIDENTS: dict[type, IncidentModule] = {
+    IncidentFiles: incident_files,
+    GitHub: Served(GitHubIssues),
+}
 """Settings model -> module."""
 
 
@@ -82,7 +114,7 @@ def inspect(source: MetricSource | IncidentSource, settings: Settings) -> list[P
     Raises:
         InputError: one line that names the file, the column and the mend.
     """
-    return (METRICS | INCIDENTS)[type(source)].inspect(source, settings)
+    return _module(source).inspect(source, settings)
 
 
 def survey(source: MetricSource | IncidentSource, settings: Settings) -> Iterator[Finding]:
@@ -91,7 +123,12 @@ def survey(source: MetricSource | IncidentSource, settings: Settings) -> Iterato
     Raises:
         InputError: its files are unusable.
     """
-    return (METRICS | INCIDENTS)[type(source)].survey(source, settings)
+    return _module(source).survey(source, settings)
+
+
+def _module(source: MetricSource | IncidentSource) -> Module:
+    found: Module | None = METRICS.get(type(source))
+    return found if found is not None else INCIDENTS[type(source)]
 
 
 def stage_metrics(
@@ -129,10 +166,15 @@ def stage_incidents(
     as_of: datetime,
     now: datetime,
     folder: Path,
+    fetched: pl.DataFrame | None = None,
 ) -> StagedIncidents:
     """Stage incidents.parquet, incident_events.parquet and rejects.parquet of an incident source in `folder`.
 
+    Args:
+        con, as_of, now, fetched: as `stage_metrics` has them.
+
     Raises:
-        InputError: the source cannot be used.
+        InputError: the source's files cannot be used. Servers raise nothing: what they did not give is a reject.
     """
-    return INCIDENTS[type(source)].stage(con, source, settings, as_of=as_of, now=now, folder=folder)
+    module = INCIDENTS[type(source)]
+    return module.stage(con, source, settings, as_of=as_of, now=now, folder=folder, fetched=fetched)

@@ -25,6 +25,8 @@ from pipelines.sources.errors import InputError, shown
 CONNECT_S = 15.0
 FIRST_WAIT_S = 0.5
 LONGEST_WAIT_S = 60.0
+MOST_PATIENCE_S = 300.0
+"""A server that wants to be left alone for longer is not asked again on this night."""
 SHORTEST_SECRET = 4
 """What is shorter would only make messages unreadable."""
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -106,16 +108,38 @@ def wait_s(attempt: int, asked_s: float | None) -> float:
         attempt: the first is 1.
     """
     doubled = FIRST_WAIT_S * 2 ** (attempt - 1) * random.uniform(0.5, 1.5)  # noqa: S311 - no secret
-    return min(doubled if asked_s is None else asked_s, LONGEST_WAIT_S)
+    return min(doubled, LONGEST_WAIT_S) if asked_s is None else min(asked_s, MOST_PATIENCE_S)
 
 
 def retry_after_s(response: httpx.Response) -> float | None:
-    """When a server wants to be asked again, where it says so: in seconds, or as a date."""
+    """When a server wants to be asked again, where it says so: in seconds, as a date, or as when its limit is reset."""
     said = response.headers.get("Retry-After", "")
     if said.isascii() and said.isdigit():
         return float(said)
     left = seconds_until(said)
+    if left is None and is_used_up(response):
+        left = _reset_in_s(response)
     return None if left is None else max(0.0, left)
+
+
+def is_used_up(response: httpx.Response) -> bool:
+    """Whether a refusal is for too many questions: some say so with 403, and by a budget of which nothing is left."""
+    limited = response.status_code in (403, 429)
+    return limited and ("Retry-After" in response.headers or _budget(response, "remaining") == "0")
+
+
+def _budget(response: httpx.Response, what: str) -> str:
+    """``X-RateLimit-...`` or ``RateLimit-...``."""
+    return next((response.headers[name] for name in (f"x-ratelimit-{what}", f"ratelimit-{what}")
+                 if name in response.headers), "")  # fmt: skip
+
+
+def _reset_in_s(response: httpx.Response) -> float | None:
+    """Until a budget is whole again; servers write the seconds that are left, or the moment as seconds since 1970."""
+    said = _budget(response, "reset")
+    if not (said.isascii() and said.isdigit()):
+        return None
+    return float(said) if len(said) < len("1000000000") else int(said) - datetime.now(UTC).timestamp()
 
 
 def seconds_until(date: str) -> float | None:
@@ -137,7 +161,11 @@ def address(url: str | httpx.URL) -> str:
 
 def cause(error: Exception, secrets: Iterable[str] = ()) -> str:
     """What an error says, in one line without secrets."""
-    said = str(error)
+    return TLS_NOISE.sub("", plain(str(error), secrets)) or type(error).__name__
+
+
+def plain(said: str, secrets: Iterable[str] = ()) -> str:
+    """What somebody says, in one line without secrets."""
     for secret in secrets:
         said = said.replace(secret, "***")
-    return TLS_NOISE.sub("", shown(" ".join(said.split()))) or type(error).__name__
+    return shown(" ".join(said.split()))

@@ -1,7 +1,7 @@
 """Which column of a file plays which part, and what types a part may be stored as.
 
 Belongs here: the parts, and the messages when a file does not have them. Not here: how values are read
-(``times``, ``metric_rows``, ``incident_files``).
+(``times``, ``metric_rows``, ``incident_rows``).
 """
 
 from __future__ import annotations

@@ -21,7 +21,19 @@ import httpx
 
 from pipelines.settings import Settings
 from pipelines.source_options import Access
-from pipelines.sources.access import address, cause, is_loopback, opened, own_headers, retry_after_s, secrets, wait_s
+from pipelines.sources.access import (
+    MOST_PATIENCE_S,
+    address,
+    cause,
+    is_loopback,
+    is_used_up,
+    opened,
+    own_headers,
+    plain,
+    retry_after_s,
+    secrets,
+    wait_s,
+)
 from pipelines.sources.errors import NotFetchedError, shown
 
 T = TypeVar("T")
@@ -162,6 +174,10 @@ class Client:
 
     # ---------------------------------------------------------------------------------------------------------- pieces
 
+    def without_secrets(self, said: str) -> str:
+        """What a server says, in one line that people may see."""
+        return plain(said, self._secrets)
+
     def patiently(self, ask: Callable[[], T]) -> T:
         """What `ask` gives, which is called again where it fails in passing.
 
@@ -175,7 +191,7 @@ class Client:
             except FetchError as error:
                 if not error.passing:
                     raise
-                if attempt == self._access.attempts:
+                if attempt == self._access.attempts or (error.retry_after_s or 0) > MOST_PATIENCE_S:
                     error.attempts = attempt
                     raise
                 sleep(wait_s(attempt, error.retry_after_s))
@@ -285,10 +301,11 @@ def refusal(named: str, response: httpx.Response, said: str = "", mend: str | No
     """
     status = response.status_code
     parts = [f"{named}: answers {status} {shown(response.reason_phrase)}".rstrip(), *([said] if said else [])]
-    mend = mend or MENDS.get(status)
+    used_up = is_used_up(response)
+    mend = MENDS[429] if used_up else mend or MENDS.get(status)
     return FetchError(
         ": ".join(parts) + (f"; {mend}" if mend else ""),
         status,
-        passing=status in IN_PASSING,
+        passing=used_up or status in IN_PASSING,
         retry_after_s=retry_after_s(response),
     )

@@ -1,7 +1,7 @@
 """Records: rows with many parts of which each may be at fault, such as incidents and their events.
 
 Belongs here: reading every part by its kind, and choosing between versions of one record. Not here: what makes a
-particular record impossible (``incident_files``). Samples have a leaner way of their own (``metric_rows``).
+particular record impossible (``incident_rows``). Samples have a leaner way of their own (``metric_rows``).
 """
 
 from __future__ import annotations

@@ -23,6 +23,8 @@ from pipelines.sources.metric_staging import FETCHED
 from pipelines.sources.sql import parquet
 
 DAY = timedelta(days=1)
+EVER = date(1970, 1, 1)
+"""The day under which is remembered what is of no one day."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import pytest
 
 from data.fleet.clock import AS_OF
 from data.fleet.incidents import services
-from pipelines import source_options as options
+from pipelines.source_options import incidents as options
 
 STAMPS = [
     "started_at", "detected_at", "created_at", "acknowledged_at", "mitigated_at", "resolved_at", "closed_at",

@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import chain, groupby
 from pathlib import Path
 
@@ -36,6 +36,7 @@ from pipelines.sources.http import FetchError
 from pipelines.sources.metric_rows import PARTS, Unfetched, stage_rows
 from pipelines.sources.metric_staging import StagedMetrics
 from pipelines.sources.remembered import (
+    EVER,
     Span,
     ask,
     counted,
@@ -57,8 +58,6 @@ MOST_HALVINGS = 4
 HOURS_A_DAY = 24
 SHOWN = 5
 NULL, MOST_BEFORE = re.compile(rb'"result"\s*:\s*null'), 200
-ALL_DAYS = date(1970, 1, 1)
-"""The day under which it is remembered that an item was asked for, up to the beginning of the run in `until`."""
 HISTORY = ("history.get", "value")
 TRENDS = ("trend.get", "value_avg")
 
@@ -128,7 +127,7 @@ def stage(
             unfetched=got.unfetched,
         )
         days = days_asked(asked, got.whole(unusable), now, source.settles_after_h)
-        known = ((query, ALL_DAYS, now, True) for query in got.known(asked, unusable))
+        known = ((query, EVER, now, True) for query in got.known(asked, unusable))
         path = remember(folder, source.name, chain(days, known), counted(own, staged.samples))
     return replace(staged, fetched=path)
 
@@ -172,7 +171,7 @@ def _fetch(
     got: _Fetched, asking: _Asking, items: Sequence[Item], asked: str, history: Span, *, fetched: pl.DataFrame | None
 ) -> None:
     """Days of which more can come for all items; the others for those that the last night did not have."""
-    seen = {} if fetched is None else dict(fetched.filter(day=ALL_DAYS).select("query", "until").iter_rows())
+    seen = {} if fetched is None else dict(fetched.filter(day=EVER).select("query", "until").iter_rows())
     last = seen.get(_of_item(asked))
     new = [item for item in items if last is None or seen.get(_of_item(asked, item)) != last]
     todo = wanted(fetched, asked, history)

@@ -14,7 +14,7 @@ from features.signals import Signal
 from pipelines import sources
 from pipelines.settings import Settings, parse
 from pipelines.source_options import IncidentFiles, MetricFiles
-from pipelines.sources.incident_files import StagedIncidents
+from pipelines.sources.incident_rows import StagedIncidents
 from pipelines.sources.metric_staging import StagedMetrics
 
 AS_OF = datetime(2026, 3, 1)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from features.incident_states import BEGINNINGS, WORDS, kind_of
 from pipelines.sources.errors import InputError
-from pipelines.sources.incident_files import STATE_KINDS, stage_of_life
+from pipelines.sources.incident_rows import STATE_KINDS, stage_of_life
 from pipelines.warehouse import migrations
 
 CREATED = datetime(2026, 2, 1, 9)

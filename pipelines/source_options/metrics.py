@@ -1,4 +1,4 @@
-"""The options of the sources: what forewarn.yaml says under ``sources``. A new type of source adds its model here.
+"""The options of the sources of metrics. A new type of source adds its model here.
 
 Belongs here: models and their faults. Not here: anything that reads a source.
 """
@@ -6,107 +6,18 @@ Belongs here: models and their faults. Not here: anything that reads a source.
 from __future__ import annotations
 
 import re
-import unicodedata
-from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args
-from urllib.parse import urlsplit
+from typing import Annotated, ClassVar, Literal, get_args
 
-from pydantic import AfterValidator, Discriminator, Field, SecretStr, Tag, model_validator
+from pydantic import Field, SecretStr, model_validator
 
 from features.names import Name, Zone
 from features.options import Options
+from pipelines.source_options.access import Access, Server
 
 ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
 MetricColumn = Literal["source", "entity", "metric", "ts", "value", "unit"]
-
-
-def _server(text: str) -> str:
-    if re.match(r"([^/]*://)?[^/]*@", text):
-        raise ValueError("an address must hold no user or password; put them under access")
-    if re.match(r"https?://[^?#]*[?#]", text):
-        raise ValueError("an address must hold nothing from ? or # on; put what it says as headers under access")
-    parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.hostname or re.search(r"[\s?#]", text):
-        raise ValueError(f"{text.partition('?')[0]!r} is no address; write it as http://server.example.com:9090/path")
-    return text.rstrip("/")
-
-
-Server = Annotated[
-    str, AfterValidator(_server), Field(json_schema_extra={"pattern": r"^https?://[^\s/@?#]+(/[^\s?#]*)?$"})
-]
-"""Where a server is: its address as far as all that is asked of it has in common, without a slash at the end."""
-
-
-def _sendable(secret: SecretStr) -> SecretStr:
-    value = secret.get_secret_value()
-    if not (value.isascii() and value.isprintable() and value == value.strip()):
-        raise ValueError(
-            "a header holds printable ASCII characters only, with no space around them; correct it, or the environment"
-            " variable"
-        )
-    return secret
-
-
-Sent = Annotated[SecretStr, AfterValidator(_sendable)]
-"""A secret that is sent as, or in, a header. One that cannot be is refused here, where no message holds it."""
-
-
-def _without_line_end(secret: SecretStr) -> SecretStr:
-    value = secret.get_secret_value()
-    return SecretStr(value.removesuffix("\n").removesuffix("\r")) if value.endswith("\n") else secret
-
-
-Token = Annotated[SecretStr, AfterValidator(_without_line_end), AfterValidator(_sendable)]
-"""A token as files hold them: the end of its line is no part of it."""
-
-
-def _header(name: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", name):
-        raise ValueError("is no name of a header; write it with letters, digits and hyphens")
-    return name
-
-
-Header = Annotated[str, AfterValidator(_header)]
-T = TypeVar("T", str, SecretStr)
-
-
-def _typed(text: T) -> T:
-    value = text if isinstance(text, str) else text.get_secret_value()
-    if any(unicodedata.category(c) in ("Cc", "Cs") for c in value):
-        raise ValueError(
-            "a login holds no control characters such as the end of a line; correct it, or the environment variable"
-        )
-    return text
-
-
-class Tls(Options):
-    """Paths are relative to the settings file."""
-
-    ca: str | None = Field(default=None, description="PEM file of the authorities to trust instead of the system's")
-    certificate: str | None = Field(default=None, description="PEM file of the client's certificate")
-    key: str | None = Field(default=None, description="PEM file of its key, where the certificate's does not hold it")
-
-
-class Access(Options):
-    """How a server is reached. Secrets come from the environment: ``bearer: ${TOKEN}``."""
-
-    bearer: Token | None = None
-    username: Annotated[str, AfterValidator(_typed)] | None = None
-    password: Annotated[SecretStr, AfterValidator(_typed)] | None = None
-    headers: dict[Header, Sent] = Field(default_factory=dict, description="sent with every request, e.g. a tenant's")
-    tls: Tls = Tls()
-    timeout_s: Annotated[float, Field(gt=0, le=600)] = 60
-    concurrency: Annotated[int, Field(ge=1, le=32)] = Field(default=2, description="requests at once")
-    attempts: Annotated[int, Field(ge=1, le=10)] = Field(default=4, description="of one request, with back-off")
-
-    @model_validator(mode="after")
-    def _one_way(self) -> Access:
-        if self.bearer is not None and self.username is not None:
-            raise ValueError("bearer and username are both given; keep one")
-        if (self.username is None) != (self.password is None):
-            raise ValueError("username and password belong together; give both")
-        return self
 
 
 class MetricFiles(Options):
@@ -269,54 +180,3 @@ class Zabbix(Options):
         default=6, description="so long after its end a day may still change, and is asked for again"
     )
     most_items: Annotated[int, Field(ge=1)] = Field(default=50_000, description="more are refused")
-
-
-IncidentColumn = Literal[
-    "source", "incident_id", "title", "service", "entity", "team", "category", "severity", "priority", "state",
-    "started_at", "detected_at", "created_at", "acknowledged_at", "mitigated_at", "resolved_at", "closed_at",
-    "cancelled_at", "updated_at", "reopen_count", "reassignment_count", "is_predicted",
-    "is_major", "sla_met", "on_hold_s", "review_at", "actions_total", "actions_done", "commander", "communications",
-    "experts",
-]  # fmt: skip
-EventColumn = Literal["source", "incident_id", "event_no", "changed_at", "state", "team", "assignee"]
-
-
-class IncidentEventFiles(Options):
-    """Status changes of the incidents, one a row."""
-
-    paths: list[str] = Field(min_length=1)
-    columns: dict[EventColumn, str] = Field(default_factory=dict)
-
-
-class IncidentFiles(Options):
-    """One incident a row, and optionally their status changes."""
-
-    name: Name
-    type: Literal["files"] = "files"
-    paths: list[str] = Field(min_length=1)
-    columns: dict[IncidentColumn, str] = Field(
-        default_factory=dict, description="canonical name -> column in the files, where they differ"
-    )
-    time_zone: Zone | None = None
-    events: IncidentEventFiles | None = None
-
-
-# ------------------------------------------------------------------------------------------------------------- by type
-
-
-def _type(given: Any) -> str:
-    """A source that does not say its type is files."""
-    found = given.get("type", "files") if isinstance(given, dict) else getattr(given, "type", "files")
-    return str(found)
-
-
-MetricSource = Annotated[
-    Annotated[MetricFiles, Tag("files")]
-    | Annotated[Prometheus, Tag("prometheus")]
-    | Annotated[Sql, Tag("sql")]
-    | Annotated[Zabbix, Tag("zabbix")],
-    Discriminator(_type),
-]
-IncidentSource = IncidentFiles
-TYPES = ("files", "prometheus", "sql", "zabbix")
-"""The tags, which are no part of a key."""

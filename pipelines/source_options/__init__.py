@@ -1,0 +1,53 @@
+"""The options of the sources: what forewarn.yaml says under ``sources``. A new type of source adds a line here.
+
+Belongs here: which types there are. Not here: their models (``access``, ``metrics``, ``incidents``), and anything that
+reads a source.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Discriminator, Tag
+
+from pipelines.source_options.access import Access, Server, Tls
+from pipelines.source_options.incidents import GitHub, IncidentFiles, IncidentServer
+from pipelines.source_options.metrics import MetricFiles, Prometheus, Sql, Zabbix, ZabbixKey
+
+__all__ = [
+    "TYPES",
+    "Access",
+    "GitHub",
+    "IncidentFiles",
+    "IncidentServer",
+    "IncidentSource",
+    "MetricFiles",
+    "MetricSource",
+    "Prometheus",
+    "Server",
+    "Sql",
+    "Tls",
+    "Zabbix",
+    "ZabbixKey",
+]  # fmt: skip
+
+
+def _type(given: Any) -> str:
+    """A source that does not say its type is files."""
+    found = given.get("type", "files") if isinstance(given, dict) else getattr(given, "type", "files")
+    return str(found)
+
+
+MetricSource = Annotated[
+    Annotated[MetricFiles, Tag("files")]
+    | Annotated[Prometheus, Tag("prometheus")]
+    | Annotated[Sql, Tag("sql")]
+    | Annotated[Zabbix, Tag("zabbix")],
+    Discriminator(_type),
+]
+IncidentSource = Annotated[
+    Annotated[IncidentFiles, Tag("files")] | Annotated[GitHub, Tag("github")],
+    Discriminator(_type),
+]
+TYPES = ("files", "prometheus", "sql", "zabbix", "github")
+"""The tags, which are no part of a key."""
