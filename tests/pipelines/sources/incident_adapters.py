@@ -1,0 +1,281 @@
+"""Every kind of incident server, made to serve the same given incidents, for the conformance suite.
+
+A new server adds an adapter: what answers as that server would, with its own ways to filter, order and page.
+"""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, ClassVar
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+import contracts
+import pytest
+from loopback import Answer, Asked, Loopback, loopback
+
+from pipelines.source_options import GitHub, IncidentServer, IncidentSource
+
+NAME = "desk"
+SECRET = "s3cr3t-t0ken"  # noqa: S105 - the token of every double
+SERVICE, SEVERITY = "shop", "high"
+
+
+@dataclass(frozen=True)
+class Given:
+    """An incident; times naive UTC, on full seconds. A server that lacks a part leaves it out.
+
+    acknowledged: by somebody who was assigned. resolved: the last time. reopened: (resolved, reopened) before that.
+    updated: by default, the last of its times. marked: whether it carries the label of predictions.
+    """
+
+    number: int
+    created: datetime
+    acknowledged: datetime | None = None
+    resolved: datetime | None = None
+    cancelled: datetime | None = None
+    reopened: tuple[tuple[datetime, datetime], ...] = ()
+    updated_at: datetime | None = None
+    title: str = "disk full"
+    text: str = ""
+    service: str = SERVICE
+    severity: str = SEVERITY
+    marked: bool = False
+
+    @property
+    def updated(self) -> datetime:
+        times = [self.created, self.acknowledged, self.resolved, self.cancelled, *(b for _, b in self.reopened)]
+        return self.updated_at or max(time for time in times if time)
+
+    @property
+    def ended(self) -> datetime | None:
+        return self.resolved or self.cancelled
+
+
+class IncidentAdapter(ABC):
+    """A server over incidents. To be closed.
+
+    model: its settings model, as in ``pipelines.sources.INCIDENTS``.
+    knows: which parts of `Given` come through, of ``KNOWABLE``.
+    cannot: test -> what its server lacks, so that the test asks nothing of it.
+    full: incidents a page.
+    contract: the vendor's description of its API, see ``contracts``; None: there is none.
+    """
+
+    model: type[IncidentServer]
+    knows: ClassVar[frozenset[str]]
+    cannot: ClassVar[Mapping[str, str]] = {}
+    full: ClassVar[int] = 100
+    contract: ClassVar[str | None] = None
+
+    def __init__(self):
+        self.open = ExitStack()
+
+    @staticmethod
+    def missing() -> str | None:
+        """What is not installed here that it needs."""
+        return None
+
+    @abstractmethod
+    def serve(self, incidents: Sequence[Given]) -> None:
+        """Have these incidents, and no others."""
+
+    @abstractmethod
+    def vanish(self) -> None:
+        """Be out of reach, until `serve` is called again."""
+
+    @property
+    @abstractmethod
+    def source(self) -> IncidentSource:
+        """The settings by which they are read."""
+
+    def key(self, number: int) -> str:
+        """The incident_id of a given number."""
+        return str(number)
+
+    def close(self) -> None:
+        self.open.close()
+
+
+KNOWABLE = frozenset({"acknowledged", "cancelled", "reopened", "service", "severity", "title", "label", "text"})
+
+
+@dataclass
+class Behaviour:
+    """How a double misbehaves. fails_on: the page of incidents, counted from 1, and those after it.
+
+    refusals: questions that are answered with 429 at first.
+    """
+
+    fails_on: int | None = None
+    refusals: int = 0
+    gone: bool = False
+    pages: int = field(default=0)
+
+
+class HttpAdapter(IncidentAdapter):
+    """A double on the loopback: a subclass answers, this looks at the secret and misbehaves as a test wants."""
+
+    def __init__(self):
+        super().__init__()
+        self.incidents: list[Given] = []
+        self.behaviour = Behaviour()
+        self.server: Loopback = self.open.enter_context(loopback(self._answer))
+
+    def serve(self, incidents: Sequence[Given]) -> None:
+        self.incidents = list(incidents)
+        self.behaviour = Behaviour()
+
+    def vanish(self) -> None:
+        self.behaviour.gone = True
+
+    @property
+    def asked(self) -> list[Asked]:
+        return self.server.asked
+
+    @abstractmethod
+    def answer(self, asked: Asked) -> Answer:
+        """As the vendor does."""
+
+    @abstractmethod
+    def is_page(self, asked: Asked) -> bool:
+        """Whether a question is for a page of incidents."""
+
+    def is_ours(self, asked: Asked) -> bool:
+        """Whether the right secret is sent."""
+        return SECRET in asked.headers.get("Authorization", "")
+
+    def _answer(self, asked: Asked) -> Answer:
+        if self.behaviour.gone:
+            return Answer(b"<h1>503</h1>", status=503)
+        if not self.is_ours(asked):
+            return Answer(b"{}", status=401)
+        if self.behaviour.refusals:
+            self.behaviour.refusals -= 1
+            return Answer(b"{}", status=429, headers={"Retry-After": "0"})
+        if self.is_page(asked):
+            self.behaviour.pages += 1
+            if self.behaviour.fails_on and self.behaviour.pages >= self.behaviour.fails_on:
+                return Answer(b"{}", status=500)
+        return self.answer(asked)
+
+    def options(self, **more: Any) -> dict[str, Any]:
+        """What all of them are told: one attempt more than a passing refusal needs."""
+        return {"name": NAME, "access": {"bearer": SECRET, "attempts": 2}, **more}
+
+
+def z(at: datetime | None) -> str | None:
+    return None if at is None else f"{at.isoformat()}Z"
+
+
+def naive(text: str) -> datetime:
+    return datetime.fromisoformat(text.replace("Z", "")).replace(tzinfo=None)
+
+
+def as_json(value: object, **headers: str) -> Answer:
+    return Answer(json.dumps(value).encode(), headers={"Content-Type": "application/json", **headers})
+
+
+def query(asked: Asked) -> dict[str, str]:
+    return dict(parse_qsl(urlsplit(asked.path).query, keep_blank_values=True))
+
+
+# --------------------------------------------------------------------------------------------------------------- GitHub
+
+
+class GitHubAdapter(HttpAdapter):
+    model = GitHub
+    knows = KNOWABLE
+    contract = "github-rest"
+
+    @property
+    def source(self) -> IncidentSource:
+        return GitHub.model_validate(self.options(type="github", url=self.server.url, repositories=["acme/shop"]))
+
+    def key(self, number: int) -> str:
+        return f"acme/shop#{number}"
+
+    def is_page(self, asked: Asked) -> bool:
+        return urlsplit(asked.path).path == "/repos/acme/shop/issues"
+
+    def answer(self, asked: Asked) -> Answer:
+        path, params = urlsplit(asked.path).path, query(asked)
+        if self.is_page(asked):
+            assert params["labels"] == "incident"
+            since = naive(params["since"]) if "since" in params else datetime.min
+            seen = sorted((i for i in self.incidents if i.updated >= since), key=lambda i: (i.updated, i.number))
+            return self._paged(asked, [self._issue(each) for each in seen])
+        number = int(path.split("/")[-2])
+        return self._paged(asked, self._timeline(next(i for i in self.incidents if i.number == number)))
+
+    def _paged(self, asked: Asked, listed: list[dict]) -> Answer:
+        params = query(asked)
+        size, page = int(params.get("per_page", 30)), int(params.get("page", 1))
+        last = max(1, -(-len(listed) // size))
+
+        def link(number: int, relation: str) -> str:
+            address = f"{self.server.url}{urlsplit(asked.path).path}?{urlencode(params | {'page': number})}"
+            return f'<{address}>; rel="{relation}"'
+
+        links = [link(page + 1, "next"), link(last, "last")] if page < last else []
+        return as_json(listed[(page - 1) * size : page * size], **({"Link": ", ".join(links)} if links else {}))
+
+    @staticmethod
+    def _issue(given: Given) -> dict:
+        labels = ["incident", f"severity/{given.severity}", f"service/{given.service}"]
+        return {
+            "number": given.number,
+            "title": given.title,
+            "body": given.text or None,
+            "user": {"login": "alertbot", "type": "Bot"},
+            "labels": [{"name": name} for name in [*labels, *(["forewarn"] if given.marked else [])]],
+            "state": "closed" if given.ended else "open",
+            "state_reason": "not_planned" if given.cancelled else "completed" if given.resolved else None,
+            "created_at": z(given.created),
+            "updated_at": z(given.updated),
+            "closed_at": z(given.ended),
+        }
+
+    @staticmethod
+    def _timeline(given: Given) -> list[dict]:
+        happened: list[dict] = [{"event": "labeled", "created_at": z(given.created), "label": {"name": "incident"}}]
+        if given.acknowledged:
+            happened.append({"event": "assigned", "created_at": z(given.acknowledged), "assignee": {"login": "jo"}})
+        for resolved, reopened in given.reopened:
+            happened.append({"event": "closed", "created_at": z(resolved), "state_reason": None})
+            happened.append({"event": "reopened", "created_at": z(reopened)})
+        if given.ended:
+            reason = "not_planned" if given.cancelled else None
+            happened.append({"event": "closed", "created_at": z(given.ended), "state_reason": reason})
+        return happened
+
+
+ADAPTERS: tuple[type[IncidentAdapter], ...] = (GitHubAdapter,)
+
+
+def adapters(where: Callable[[type[IncidentAdapter]], bool] = lambda kind: True) -> list[Any]:
+    """As parameters; those that are not installed are skipped, saying so."""
+    return [
+        pytest.param(
+            kind,
+            id=kind.__name__.removesuffix("Adapter"),
+            marks=[pytest.mark.skip(reason=lacks)] if (lacks := kind.missing()) else [],
+        )
+        for kind in ADAPTERS
+        if where(kind)
+    ]
+
+
+def contract_faults(adapter: HttpAdapter) -> list[str]:
+    """What is wrong with what was asked, as the vendor describes its API."""
+    assert adapter.contract is not None
+    if lacks := contracts.missing(adapter.contract):
+        pytest.skip(lacks)
+    return sorted({fault for asked in adapter.asked for fault in contracts.faults(adapter.contract, asked)})
+
+
+MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
