@@ -50,8 +50,14 @@ def report(out: Annotated[Path, typer.Option(help="Folder for mttr.html, mttr.js
     night = night_of(as_of, settings)
     from pipelines.incident_report import write_report  # noqa: PLC0415
 
-    for path in write_report(settings, night, out):
+    written, unread = write_report(settings, night, out)
+    for path in written:
         console.print(str(path), markup=False, soft_wrap=True)
+    for source, whys in unread.items():
+        for why in whys:
+            console.print(f"not fetched: {source}: {why}", markup=False, soft_wrap=True)
+    if unread:
+        raise RunFailedError(f"not fetched: {', '.join(unread)}; the report is without what is new there")
 
 
 @app.command()

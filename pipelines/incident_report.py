@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Sequence
-from datetime import UTC, date, datetime
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import duckdb
 import polars as pl
 
-from features.incidents import KEY, as_of_view, durations
-from pipelines import sources
+from pipelines import incident_history
 from pipelines.settings import Settings, SettingsError, cut
 from pipelines.site import Site
 from pipelines.sources.sql import parquet
-from pipelines.warehouse import Warehouse, WarehouseError
+from pipelines.warehouse import WarehouseError
 from reports.incident_charts import charts
 from reports.incident_options import IncidentOptions
 from reports.incident_page import render
@@ -30,11 +27,11 @@ from reports.working_time import WorkingCalendar
 __all__ = ["Beside", "IncidentTrends", "calendar", "known_tickets", "trends", "write", "write_report"]
 
 
-def write_report(settings: Settings, night: date, out: Path) -> list[Path]:
+def write_report(settings: Settings, night: date, out: Path) -> tuple[list[Path], Mapping[str, Sequence[str]]]:
     """Read the incident sources and write the report as of a night. Nothing is written but `out` (and a sample fleet).
 
     Returns:
-        The files written, the page first.
+        The files written, the page first; and of sources whose servers did not tell all that is new, why.
 
     Raises:
         SettingsError: no incident source is named, or `out` cannot be written.
@@ -44,11 +41,12 @@ def write_report(settings: Settings, night: date, out: Path) -> list[Path]:
         raise SettingsError("sources.incidents: none is named, so there is nothing to report on; add one")
     Site(settings).make_sample()
     as_of = cut(night, settings.zone)
-    took, refused, refused_events = _durations(settings, as_of)
-    beside = Beside(calendar(settings), refused, refused_events, *_foreseen(settings, as_of))
-    found = trends(took, as_of, settings.incidents, beside)
+    history = incident_history.read(settings, as_of)
+    refused = history.refused, history.refused_events
+    beside = Beside(calendar(settings), *refused, *_foreseen(settings, as_of), unread=history.unread)
+    found = trends(history.durations, as_of, settings.incidents, beside)
     try:
-        return write(found, out)
+        return write(found, out), history.unread
     except OSError as error:
         raise SettingsError(f"--out {out}: cannot be written ({error.strerror}); name another folder") from error
 
@@ -56,32 +54,6 @@ def write_report(settings: Settings, night: date, out: Path) -> list[Path]:
 def calendar(settings: Settings) -> WorkingCalendar:
     """When people work, as the settings say."""
     return WorkingCalendar(settings.zone, settings.calendar.working_hours, frozenset(settings.calendar.holidays))
-
-
-def _durations(settings: Settings, as_of: datetime) -> tuple[pl.DataFrame, Counter[str], Counter[str]]:
-    """The durations of the incidents of all sources; rows of incidents, and of events, that were refused, by reason."""
-    now = datetime.now(UTC).replace(tzinfo=None)
-    with TemporaryDirectory(prefix="forewarn-") as name:
-        folder = Path(name)
-        with Warehouse(folder, settings.storage.memory_limit).scratch() as con:
-            staged = []
-            for source in settings.sources.incidents:
-                sources.inspect(source, settings)
-                staged.append(
-                    sources.stage_incidents(
-                        con, source, settings, as_of=as_of, now=now, folder=folder / "sources" / source.name
-                    )
-                )
-            incidents = _newest(con, [each.incidents for each in staged], KEY, "updated_at")
-            events = _newest(con, [each.incident_events for each in staged], (*KEY, "event_no"), "changed_at")
-    events = events.drop("assignee")
-    view = as_of_view(incidents, events, as_of)
-    del incidents  # a million of them are half a GiB
-    return (
-        durations(view, as_of, events),
-        sum((Counter(each.counts.rejected) for each in staged), Counter()),
-        sum((Counter(each.event_counts.rejected) for each in staged), Counter()),
-    )
 
 
 def _foreseen(settings: Settings, as_of: datetime) -> tuple[pl.DataFrame | None, pl.DataFrame | None]:
@@ -127,18 +99,6 @@ def known_tickets(
         params={"as_of": as_of, "since": months_before(as_of, options.trend_months)},
     ).pl()
     return risks, promises
-
-
-def _newest(con: duckdb.DuckDBPyConnection, files: list[Path], key: Sequence[str], version: str) -> pl.DataFrame:
-    """One row a key where sources overlap: the newest version, then the greater by content, as a night has it too."""
-    keys = ", ".join(key)
-    if len(files) == 1:  # one row a key, and in order, as it was staged
-        return con.sql(f"FROM {parquet(*files)}").pl()
-    return con.sql(
-        f"SELECT s.* FROM {parquet(*files)} AS s"
-        f" QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY s.{version} DESC, s::VARCHAR DESC) = 1"
-        f" ORDER BY {keys}"
-    ).pl()
 
 
 def write(found: IncidentTrends, out: Path) -> list[Path]:

@@ -14,6 +14,7 @@ PARTS, PROBLEMS = 5, 3
 def summary_markdown(trends: IncidentTrends) -> str:
     """The verdicts, what they rest on, goals, and the costliest problems. Text of incidents is harmless in it."""
     lines = [f"**Incidents as of {trends.as_of:%Y-%m-%d %H:%M} UTC**", ""]
+    lines += [f"- {escape_markdown(words.unread_sentence(*each), 400)}" for each in trends.unread.items()]
     for headline in headlines(trends):
         told = " ".join(headline[name] for name in ("sentence", "power", "change", "tension") if headline[name])
         lines.append(f"- **{headline['name']}: {headline['verdict']}.** {told}")

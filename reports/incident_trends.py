@@ -50,6 +50,7 @@ class Beside:
         refused, refused_events: reason -> rows of incidents, of status changes, that the sources could not take.
         risks: open predictions, the columns of ``problems.RISKS``.
         promises: settled tickets, the columns of ``averted.PROMISES``, of the months that verdicts are about.
+        unread: source -> why its server did not tell all that is new.
     """
 
     calendar: WorkingCalendar | None = None
@@ -57,6 +58,7 @@ class Beside:
     refused_events: Mapping[str, int] = field(default_factory=dict)
     risks: pl.DataFrame | None = None
     promises: pl.DataFrame | None = None
+    unread: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ class IncidentTrends:
         goals: each with its verdict; problems: likewise, in order of rank, of the `candidates`.
         practice: of major incidents of the months that verdicts are about.
         averted: what predictions may have saved.
-        quality: what all of it rests on.
+        quality: what all of it rests on. unread: as in `Beside`.
     """
 
     as_of: datetime
@@ -102,6 +104,7 @@ class IncidentTrends:
     practice: Practice
     averted: Averted | None
     quality: Quality
+    unread: Mapping[str, Sequence[str]]
 
 
 def trends(
@@ -165,6 +168,7 @@ def trends(
         practice=practice(counted.filter(pl.col("created_at") >= since), as_of),
         averted=None if beside.promises is None else averted(beside.promises, recent, options.minimum_n),
         quality=rests_on,
+        unread=beside.unread,
     )
 
 

@@ -6,6 +6,7 @@ Belongs here: what a verdict, a change, a goal or an averted risk says in words.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -101,6 +102,12 @@ def rests_sentence(usable: dict[str, Any]) -> str | None:
         return None
     share = format_share(usable["used"] / usable["total"])
     return f"It speaks for {share} of the incidents; how the others went is not known."
+
+
+def unread_sentence(source: str, whys: Sequence[str]) -> str:
+    """A warning where incidents may be missing, since their server did not tell all of them."""
+    more = f" (and {len(whys) - 1} more)" if len(whys) > 1 else ""
+    return f"{source} was not read to the end, so what is new there is missing: {whys[0]}{more}"
 
 
 def goal_name(standing: Standing) -> str:

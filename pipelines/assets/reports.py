@@ -40,9 +40,11 @@ def incident_trends(context: dg.AssetExecutionContext, site: dg.ResourceParam[Si
         with night.warehouse.reader() as con:
             tonight = night.frames.path("reports.ticket_events")
             foreseen = incident_report.known_tickets(con, night.as_of, night.settings.incidents, tonight)
-        refused = night.frames.noted("staged.incidents")["refused"]
-        calendar = incident_report.calendar(night.settings)
-        beside = incident_report.Beside(calendar, refused["incidents"], refused["events"], *foreseen)
+        noted = night.frames.noted("staged.incidents")
+        refused, calendar = noted["refused"], incident_report.calendar(night.settings)
+        beside = incident_report.Beside(
+            calendar, refused["incidents"], refused["events"], *foreseen, unread=noted["unread"]
+        )
         trends = incident_report.trends(durations, night.as_of, night.settings.incidents, beside)
         path = night.frames.write("reports.incident_trends", trends.table)
         written = incident_report.write(trends, night.reports)

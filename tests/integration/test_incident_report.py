@@ -64,7 +64,8 @@ def test_everything_is_counted_by_kind(tmp_path: Path) -> None:
     from pipelines.incident_report import write_report  # noqa: PLC0415 - the pictures take a second to import
 
     settings = parse(SETTINGS, tmp_path)
-    written = write_report(settings, night_of("2026-05-01", settings), tmp_path / "out")
+    written, unread = write_report(settings, night_of("2026-05-01", settings), tmp_path / "out")
+    assert not unread
     assert {path.name for path in written} >= {"mttr.html", "mttr.json", "mttr.md", "mttr.png"}
     told = json.loads((tmp_path / "out" / "mttr.json").read_text())
     refused = {
@@ -132,4 +133,5 @@ def test_a_warehouse_of_another_schema_does_not_stop_the_report(tmp_path: Path) 
     duckdb.connect(str(path)).close()
     from pipelines.incident_report import write_report  # noqa: PLC0415
 
-    assert write_report(settings, night_of("2026-05-01", settings), tmp_path / "out")
+    written, _ = write_report(settings, night_of("2026-05-01", settings), tmp_path / "out")
+    assert written

@@ -58,11 +58,30 @@ def test_a_server_may_say_when_to_come_again(settings, waited, dated):
 
 
 def test_no_wait_is_endless_and_nonsense_is_not_obeyed(settings, waited):
-    answers = [Answer(status=503, headers={"Retry-After": said}) for said in ("86400", "soon", "-5")]
+    answers = [Answer(status=503, headers={"Retry-After": said}) for said in ("120", "soon", "-5")]
     with loopback(one_by_one([*answers, Answer(b"x")])) as server, client(settings) as asking:
         asking.request("GET", server.url)
-    assert waited[0] == 60
+    assert waited[0] == 120
     assert max(waited[1:]) < 4
+
+
+def test_who_wants_to_be_left_alone_for_long_is_not_asked_again(settings, waited):
+    with loopback(lambda _: Answer(status=429, headers={"Retry-After": "3600"})) as server, client(settings) as asking:
+        with pytest.raises(FetchError, match="ask less often"):
+            asking.request("GET", server.url)
+        assert (len(server.asked), waited) == (1, [])
+
+
+@pytest.mark.parametrize(("prefix", "reset"), [("X-RateLimit", 20), ("RateLimit", None)])
+def test_a_budget_that_is_used_up_is_waited_for(settings, waited, prefix, reset):
+    moment = reset or int((datetime.now(UTC) + timedelta(seconds=20)).timestamp())
+    headers = {f"{prefix}-Remaining": "0", f"{prefix}-Reset": str(moment)}
+    with (
+        loopback(one_by_one([Answer(status=403, headers=headers), Answer(b"x")])) as server,
+        client(settings) as asking,
+    ):
+        assert asking.request("GET", server.url) == b"x"
+    assert 15 < waited[0] <= 20
 
 
 @pytest.mark.parametrize(
