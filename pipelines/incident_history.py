@@ -21,7 +21,7 @@ from pipelines import sources
 from pipelines.settings import Settings
 from pipelines.site import Site
 from pipelines.sources.incident_rows import StagedIncidents
-from pipelines.sources.sql import parquet
+from pipelines.sources.sql import parquet, write
 from pipelines.warehouse import Warehouse, WarehouseError
 
 TABLES = {"incidents": ((*KEY,), "updated_at"), "incident_events": ((*KEY, "event_no"), "changed_at")}
@@ -65,8 +65,9 @@ def read(settings: Settings, as_of: datetime) -> History:
                 "incident_events": [each.incident_events for each in staged.values()],
             }
             known = {table: [*files[table], *(stored.files[table] if stored else [])] for table in TABLES}
-            incidents, events = (_newest(con, known[table], *TABLES[table]) for table in TABLES)
-    events = events.drop("assignee")
+            newest = [_newest(con, known[table], *TABLES[table], folder / f"{table}.parquet") for table in TABLES]
+        # Now that DuckDB has given its memory back.
+        incidents, events = pl.read_parquet(newest[0]), pl.scan_parquet(newest[1]).drop("assignee").collect()
     view = as_of_view(incidents, events, as_of)
     del incidents  # a million of them are half a GiB
     return History(
@@ -102,13 +103,18 @@ def _stored(settings: Settings, folder: Path) -> _Stored | None:
     return _Stored({table: [path] for table, path in files.items()}, fetched)
 
 
-def _newest(con: duckdb.DuckDBPyConnection, files: Sequence[Path], key: Sequence[str], version: str) -> pl.DataFrame:
+def _newest(
+    con: duckdb.DuckDBPyConnection, files: Sequence[Path], key: Sequence[str], version: str, target: Path
+) -> Path:
     """One row a key where sources overlap: the newest version, then the greater by content, as a night has it too."""
     keys = ", ".join(key)
     if len(files) == 1:  # one row a key, and in order, as it was staged
-        return con.sql(f"FROM {parquet(*files)}").pl()
-    return con.sql(
+        return files[0]
+    write(
+        con,
         f"SELECT s.* FROM {parquet(*files)} AS s"
         f" QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY s.{version} DESC, s::VARCHAR DESC) = 1"
-        f" ORDER BY {keys}"
-    ).pl()
+        f" ORDER BY {keys}",
+        target,
+    )
+    return target
