@@ -46,6 +46,7 @@ from pipelines.sources.rejects import (
     NO_ID,
     NO_TIME,
     NOT_FETCHED,
+    PARTIAL,
     Rejects,
 )
 from pipelines.sources.sql import literal, parquet
@@ -104,6 +105,7 @@ class StagedIncidents:
     incident_events: by source, incident_id, event_no; empty where the source has none.
     rejects: source, file, file_row, reason, detail; of both.
     unfetched: why it was not fetched whole; empty where it was, or is files.
+    notes: what its incidents lack, though the night counts as whole.
     fetched: the columns of ``metric_staging.FETCHED``; None where nothing is remembered.
     """
 
@@ -113,6 +115,7 @@ class StagedIncidents:
     counts: Counts
     event_counts: Counts
     unfetched: Sequence[str] = ()
+    notes: Sequence[str] = ()
     fetched: Path | None = None
 
     @property
@@ -135,8 +138,8 @@ class StagedIncidents:
     @property
     def rejected(self) -> Mapping[str, int]:
         """Reason -> rows of incidents and of events, and how often a server did not answer."""
-        unfetched = Counter({NOT_FETCHED: len(self.unfetched)})
-        return Counter(self.counts.rejected) + Counter(self.event_counts.rejected) + unfetched
+        said = Counter({NOT_FETCHED: len(self.unfetched), PARTIAL: len(self.notes)})
+        return Counter(self.counts.rejected) + Counter(self.event_counts.rejected) + said
 
 
 @dataclass(frozen=True)

@@ -28,11 +28,14 @@ class Page:
     """Incidents with all of their events, as a server answered them.
 
     through: naive UTC; every incident that changed before it has been told by this page. None: not known yet.
+    notes: what these incidents lack that the server would tell another account, a line each; the night goes on
+        without it.
     """
 
     incidents: Sequence[Row] = ()
     events: Sequence[Row] = ()
     through: datetime | None = None
+    notes: Sequence[str] = ()
 
 
 class Closeable(Protocol):

@@ -26,7 +26,7 @@ from pipelines.sources.files import FileReport, landed_report
 from pipelines.sources.incident_rows import BASES, EVENT_PARTS, PARTS, Rows, StagedIncidents, stage_rows
 from pipelines.sources.incident_servers.pages import Asked, Page, Row
 from pipelines.sources.landing import land
-from pipelines.sources.rejects import NOT_FETCHED, Rejects
+from pipelines.sources.rejects import NOT_FETCHED, PARTIAL, Rejects
 from pipelines.sources.remembered import EVER, question, remember, whole_history
 from pipelines.sources.sql import workspace
 
@@ -36,13 +36,16 @@ INCIDENT_PARTS = PARTS | BASES
 
 @dataclass
 class _Got:
-    """reports, event_reports: of landed pages. through: part -> up to when all its changes are known; counts: ..."""
+    """reports, event_reports: of landed pages. through: part -> up to when all its changes are known. told: part -> how
+    many incidents and events. unfetched, notes: (what it is of, a sentence); a note is kept once, however often told.
+    """
 
     reports: list[FileReport] = field(default_factory=list)
     event_reports: list[FileReport] = field(default_factory=list)
     through: dict[str, datetime] = field(default_factory=dict)
     told: dict[str, tuple[int, int]] = field(default_factory=dict)
     unfetched: list[tuple[str, str]] = field(default_factory=list)
+    notes: dict[tuple[str, str], None] = field(default_factory=dict)
 
 
 def stage(
@@ -69,9 +72,10 @@ def stage(
             for part in asked.parts:
                 asking.fetch(asked, part, got)
         files = [*got.reports, *got.event_reports]
-        rejects = Rejects(own, source.name, [*(file.name for file in files), *(what for what, _ in got.unfetched)])
-        for number, (_, why) in enumerate(got.unfetched, len(files)):
-            rejects.add_whole(number, NOT_FETCHED, why)
+        said = [(NOT_FETCHED, *fault) for fault in got.unfetched] + [(PARTIAL, *note) for note in got.notes]
+        rejects = Rejects(own, source.name, [*(file.name for file in files), *(what for _, what, _ in said)])
+        for number, (reason, _, why) in enumerate(said, len(files)):
+            rejects.add_whole(number, reason, why)
         incidents = land(own, got.reports, rejects, landing)
         events = land(own, got.event_reports, rejects, landing, first_no=len(got.reports))
         staged = stage_rows(
@@ -85,7 +89,8 @@ def stage(
             is_server=True,
         )
         path = asking.remembered(got, folder)
-    return replace(staged, unfetched=tuple(why for _, why in got.unfetched), fetched=path)
+    unfetched, notes = (tuple(why for _, why in told) for told in (got.unfetched, got.notes))
+    return replace(staged, unfetched=unfetched, notes=notes, fetched=path)
 
 
 @dataclass(frozen=True)
@@ -120,6 +125,7 @@ class _Asking:
             for number, page in enumerate(server.pages(part, since, self.now), start=1):
                 self._land(f"{_of(server.name, part)}, page {number}", page, got)
                 incidents, events = incidents + len(page.incidents), events + len(page.events)
+                got.notes |= {(_of(server.name, part), note): None for note in page.notes}
                 through = page.through or through
             through = self.now
         except NotFetchedError as error:
