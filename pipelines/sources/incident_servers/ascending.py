@@ -16,6 +16,7 @@ def ascending(
     changed: Callable[[R], datetime],
     key: Callable[[R], Hashable],
     full: int,
+    more: Callable[[Sequence[R]], bool] | None = None,
 ) -> Iterator[list[R]]:
     """Pages of what changed at or after a moment, each asked for from the moment at which the one before it ended.
 
@@ -27,6 +28,8 @@ def ascending(
         ask: (since, number of the page; the first is 1) -> records in the order of their change.
         changed: of a record, naive UTC, at the server's own resolution. key: what names it.
         full: how many records a page has, unless it is the last.
+        more: whether another page follows one, for servers that say so: those that leave out of a page what the account
+            may not see have pages that are not full, or empty, in between. By default, whether it is full.
     """
     page, known = 1, set[tuple[Hashable, datetime]]()
     while True:
@@ -34,7 +37,7 @@ def ascending(
         versions = [(key(record), changed(record)) for record in records]
         yield [record for record, version in zip(records, versions, strict=True) if version not in known]
         known = set(versions) if page == 1 else known | set(versions)
-        if len(records) < full:
+        if not (more(records) if more else len(records) >= full):
             return
-        last = versions[-1][1]
+        last = versions[-1][1] if versions else since
         since, page = (last, 1) if last > since else (since, page + 1)
