@@ -12,8 +12,10 @@ from typing import Any
 
 def found(record: object, path: str) -> Any:
     """What a record has at the end of a path of steps, such as ``fields.priority.name`` or ``teams.0.summary``; None
-    where a step leads nowhere.
+    where a step leads nowhere. A name that holds the dots itself goes first, such as ServiceNow's ``cmdb_ci.name``.
     """
+    if isinstance(record, Mapping) and path in record:
+        return record[path]
     for step in path.split("."):
         if isinstance(record, Mapping):
             record = record.get(step)
