@@ -60,9 +60,10 @@ def own_headers(access: Access) -> dict[str, str]:
 
 
 def secrets(access: Access) -> list[str]:
-    """What no message may hold, the longest first."""
+    """What no message may hold, the longest first; of a header such as ``Token token=...`` its last word as well."""
     given = [*access.headers.values(), access.bearer, access.password]
     values = {each.get_secret_value() for each in given if each is not None}
+    values |= {re.split(r"[ =]", value.get_secret_value().rstrip("="))[-1] for value in access.headers.values()}
     return sorted((value for value in values if len(value) >= SHORTEST_SECRET), key=len, reverse=True)
 
 
