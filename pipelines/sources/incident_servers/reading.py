@@ -44,9 +44,9 @@ def moment(text: str | None) -> datetime | None:
     """A time with its zone, as naive UTC; None where it is none."""
     try:
         at = datetime.fromisoformat(text or "")
-    except ValueError:
+        return at.astimezone(UTC).replace(tzinfo=None) if at.tzinfo else None
+    except (ValueError, OverflowError):  # the first hours of the year 1 in the east are in no year of UTC
         return None
-    return at.astimezone(UTC).replace(tzinfo=None) if at.tzinfo else None
 
 
 def stamp(at: datetime) -> str:
