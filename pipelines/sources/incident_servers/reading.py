@@ -40,6 +40,12 @@ def records(answer: object, path: str = "") -> list[Any]:
     return [each for each in listed if isinstance(each, Mapping)] if isinstance(listed, list) else []
 
 
+def texts(answer: object, path: str) -> list[str]:
+    """A list of texts in an answer, such as labels. What is no text is left out."""
+    listed = found(answer, path)
+    return [each for each in listed if isinstance(each, str)] if isinstance(listed, list) else []
+
+
 def moment(text: str | None) -> datetime | None:
     """A time with its zone, as naive UTC; None where it is none."""
     try:
