@@ -24,7 +24,10 @@ from pipelines.sources.incident_rows import StagedIncidents
 from pipelines.sources.sql import parquet, write
 from pipelines.warehouse import Warehouse, WarehouseError
 
-TABLES = {"incidents": ((*KEY,), "updated_at"), "incident_events": ((*KEY, "event_no"), "changed_at")}
+TABLES: Mapping[str, tuple[Sequence[str], str]] = {
+    "incidents": (KEY, "updated_at"),
+    "incident_events": ((*KEY, "event_no"), "changed_at"),
+}
 """Table -> its key, and what decides between two versions."""
 
 
@@ -65,7 +68,7 @@ def read(settings: Settings, as_of: datetime) -> History:
                 "incident_events": [each.incident_events for each in staged.values()],
             }
             known = {table: [*files[table], *(stored.files[table] if stored else [])] for table in TABLES}
-            newest = [_newest(con, known[table], *TABLES[table], folder / f"{table}.parquet") for table in TABLES]
+            newest = [_newest(con, table, known[table], folder / f"{table}.parquet") for table in TABLES]
         # Now that DuckDB has given its memory back.
         incidents, events = pl.read_parquet(newest[0]), pl.scan_parquet(newest[1]).drop("assignee").collect()
     view = as_of_view(incidents, events, as_of)
@@ -103,13 +106,12 @@ def _stored(settings: Settings, folder: Path) -> _Stored | None:
     return _Stored({table: [path] for table, path in files.items()}, fetched)
 
 
-def _newest(
-    con: duckdb.DuckDBPyConnection, files: Sequence[Path], key: Sequence[str], version: str, target: Path
-) -> Path:
+def _newest(con: duckdb.DuckDBPyConnection, table: str, files: Sequence[Path], target: Path) -> Path:
     """One row a key where sources overlap: the newest version, then the greater by content, as a night has it too."""
-    keys = ", ".join(key)
+    key, version = TABLES[table]
     if len(files) == 1:  # one row a key, and in order, as it was staged
         return files[0]
+    keys = ", ".join(key)
     write(
         con,
         f"SELECT s.* FROM {parquet(*files)} AS s"
