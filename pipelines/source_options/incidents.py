@@ -88,6 +88,42 @@ class GitHub(IncidentServer):
     )
 
 
+def _path(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*", text):
+        raise ValueError(f"{text!r} is no path; write it as group/project, or as a number in quotes")
+    return text
+
+
+GitLabPath = Annotated[str, AfterValidator(_path)]
+
+
+class GitLab(IncidentServer):
+    """Incidents of GitLab's projects and groups."""
+
+    type: Literal["gitlab"]
+    url: Server = Field(default="https://gitlab.com", description="of the server, without /api/v4")
+    projects: list[GitLabPath] = Field(default_factory=list, description="paths, group/project, or ids")
+    groups: list[GitLabPath] = Field(
+        default_factory=list, description="paths or ids; all their projects, and those of the groups in them"
+    )
+    issue_type: Literal["incident", "issue"] | None = Field(default="incident", description="null: every type")
+    labels: list[str] = Field(default_factory=list, description="an incident has all of them")
+    by_label: dict[IncidentColumn, str] = Field(
+        default={"severity": "severity::*", "priority": "priority::*", "service": "service::*", "team": "team::*"},
+        description="canonical name -> glob of labels; what stands at the * is the value",
+    )
+    cancelled: list[str] = Field(
+        default=["duplicate", "invalid", "false alarm", "false-alarm", "false positive", "false-positive"],
+        description="globs of labels that say of a closed issue that there was no incident",
+    )
+
+    @model_validator(mode="after")
+    def _somewhere(self) -> GitLab:
+        if not self.projects and not self.groups:
+            raise ValueError("names no projects and no groups; name one")
+        return self
+
+
 def _line(text: str) -> str:
     if not text.strip() or not text.isprintable():
         raise ValueError("must be one line with something in it; correct it")

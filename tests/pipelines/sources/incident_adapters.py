@@ -15,11 +15,13 @@ from typing import Any, ClassVar
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import contracts
+import fake_gitlab
 import pytest
+from fake_gitlab import FakeGitLab
 from fake_jira import FakeIssue, FakeJira, Move, adf
 from loopback import Answer, Asked, Loopback, loopback
 
-from pipelines.source_options import GitHub, IncidentServer, IncidentSource, Jira
+from pipelines.source_options import GitHub, GitLab, IncidentServer, IncidentSource, Jira
 
 NAME = "desk"
 SECRET = "s3cr3t-t0ken"  # noqa: S105 - the token of every double
@@ -255,6 +257,40 @@ class GitHubAdapter(HttpAdapter):
         return happened
 
 
+# --------------------------------------------------------------------------------------------------------------- GitLab
+
+
+class GitLabAdapter(HttpAdapter):
+    model = GitLab
+    knows = KNOWABLE
+
+    @property
+    def source(self) -> IncidentSource:
+        return GitLab.model_validate(self.options(type="gitlab", url=self.server.url, projects=["acme/shop"]))
+
+    def key(self, number: int) -> str:
+        return f"acme/shop#{number}"
+
+    def is_page(self, asked: Asked) -> bool:
+        return urlsplit(asked.path).path.endswith("/issues")
+
+    def answer(self, asked: Asked) -> Answer:
+        return FakeGitLab([self._issue(each) for each in self.incidents], self.server.url)(asked)
+
+    @staticmethod
+    def _issue(given: Given) -> fake_gitlab.FakeIssue:
+        said = [fake_gitlab.Said(given.acknowledged, "assigned to @jo")] if given.acknowledged else []
+        states = [each for closed, again in given.reopened for each in ((closed, "closed"), (again, "reopened"))]
+        if given.ended:
+            states.append((given.ended, "closed"))
+        labels = [f"service::{given.service}", *(["forewarn"] if given.marked else [])]
+        labels += ["invalid"] if given.cancelled else []
+        more = {"title": given.title, "description": given.text or None, "severity": given.severity.upper()}
+        return fake_gitlab.FakeIssue(
+            given.number, given.created, said, states, labels, updated=given.updated, more=more
+        )
+
+
 # ----------------------------------------------------------------------------------------------------------------- Jira
 
 
@@ -300,7 +336,7 @@ class JiraDataCenterAdapter(JiraAdapter):
     edition = "data-center"
 
 
-ADAPTERS: tuple[type[IncidentAdapter], ...] = (GitHubAdapter, JiraAdapter, JiraDataCenterAdapter)
+ADAPTERS: tuple[type[IncidentAdapter], ...] = (GitHubAdapter, GitLabAdapter, JiraAdapter, JiraDataCenterAdapter)
 
 
 def adapters(where: Callable[[type[IncidentAdapter]], bool] = lambda kind: True) -> list[Any]:
