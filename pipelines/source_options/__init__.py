@@ -11,16 +11,18 @@ from typing import Annotated, Any
 from pydantic import Discriminator, Tag
 
 from pipelines.source_options.access import Access, Server, Tls
-from pipelines.source_options.incidents import GitHub, IncidentFiles, IncidentServer
+from pipelines.source_options.incidents import GitHub, GitLab, IncidentFiles, IncidentServer, Jira
 from pipelines.source_options.metrics import MetricFiles, Prometheus, Sql, Zabbix, ZabbixKey
 
 __all__ = [
     "TYPES",
     "Access",
     "GitHub",
+    "GitLab",
     "IncidentFiles",
     "IncidentServer",
     "IncidentSource",
+    "Jira",
     "MetricFiles",
     "MetricSource",
     "Prometheus",
@@ -46,8 +48,11 @@ MetricSource = Annotated[
     Discriminator(_type),
 ]
 IncidentSource = Annotated[
-    Annotated[IncidentFiles, Tag("files")] | Annotated[GitHub, Tag("github")],
+    Annotated[IncidentFiles, Tag("files")]
+    | Annotated[GitHub, Tag("github")]
+    | Annotated[GitLab, Tag("gitlab")]
+    | Annotated[Jira, Tag("jira")],
     Discriminator(_type),
 ]
-TYPES = ("files", "prometheus", "sql", "zabbix", "github")
+TYPES = ("files", "prometheus", "sql", "zabbix", "github", "gitlab", "jira")
 """The tags, which are no part of a key."""

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 from typing import Annotated, ClassVar, Literal
+from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from features.names import Name, Zone
 from features.options import Options
@@ -85,3 +86,103 @@ class GitHub(IncidentServer):
         default={"severity": "severity/*", "service": "service/*", "team": "team/*"},
         description="canonical name -> glob of labels; what stands at the * is the value",
     )
+
+
+def _path(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*", text):
+        raise ValueError(f"{text!r} is no path; write it as group/project, or as a number in quotes")
+    return text
+
+
+GitLabPath = Annotated[str, AfterValidator(_path)]
+
+
+class GitLab(IncidentServer):
+    """Incidents of GitLab's projects and groups."""
+
+    type: Literal["gitlab"]
+    url: Server = Field(default="https://gitlab.com", description="of the server, without /api/v4")
+    projects: list[GitLabPath] = Field(default_factory=list, description="paths, group/project, or ids")
+    groups: list[GitLabPath] = Field(
+        default_factory=list, description="paths or ids; all their projects, and those of the groups in them"
+    )
+    issue_type: Literal["incident", "issue"] | None = Field(default="incident", description="null: every type")
+    labels: list[str] = Field(default_factory=list, description="an incident has all of them")
+    by_label: dict[IncidentColumn, str] = Field(
+        default={"severity": "severity::*", "priority": "priority::*", "service": "service::*", "team": "team::*"},
+        description="canonical name -> glob of labels; what stands at the * is the value",
+    )
+    cancelled: list[str] = Field(
+        default=["duplicate", "invalid", "false alarm", "false-alarm", "false positive", "false-positive"],
+        description="globs of labels that say of a closed issue that there was no incident",
+    )
+
+    @model_validator(mode="after")
+    def _somewhere(self) -> GitLab:
+        if not self.projects and not self.groups:
+            raise ValueError("names no projects and no groups; name one")
+        return self
+
+
+def _line(text: str) -> str:
+    if not text.strip() or not text.isprintable():
+        raise ValueError("must be one line with something in it; correct it")
+    return text.strip()
+
+
+Line = Annotated[str, AfterValidator(_line)]
+"""A name as people write it."""
+
+
+def _jql(text: str) -> str:
+    if re.search(r"\border\s+by\b", re.sub(r"'(\\.|[^'\\])*'|\"(\\.|[^\"\\])*\"", "", text), re.IGNORECASE):
+        raise ValueError("must not say ORDER BY, for the order is that of change; leave it out")
+    return text
+
+
+class Jira(IncidentServer):
+    """Issues of Jira and of Jira Service Management."""
+
+    type: Literal["jira"]
+    url: Server = Field(description="of the site: https://example.atlassian.net")
+    edition: Literal["cloud", "data-center"] | None = Field(
+        default=None, description="by default, cloud at atlassian.net and api.atlassian.com, and data-center elsewhere"
+    )
+    projects: list[Line] = Field(default_factory=list, description="keys; none: all that the account can see")
+    issue_types: list[Line] = Field(
+        default=["Incident", "[System] Incident"], description="names; a site needs to have one of them only; none: all"
+    )
+    jql: Annotated[Line, AfterValidator(_jql)] | None = Field(
+        default=None, description="what chooses the issues instead of projects and issue_types; without ORDER BY"
+    )
+    cancelled: list[Line] = Field(
+        default=[
+            "Duplicate", "Won't Do", "Won't Fix", "Cannot Reproduce", "Not a Bug", "Invalid", "Rejected", "Declined",
+            "Canceled", "Cancelled", "False Alarm", "False Positive",
+        ],
+        description="names of resolutions that say that there was no incident",
+    )  # fmt: skip
+    response_sla: Line = Field(
+        default="Time to first response", description="of Jira Service Management: where it ends, somebody took it up"
+    )
+    resolution_sla: Line = Field(
+        default="Time to resolution", description="of Jira Service Management: tells whether it was done in time"
+    )
+    by_label: dict[IncidentColumn, str] = Field(
+        default={"service": "service:*", "team": "team:*"},
+        description="canonical name -> glob of labels; what stands at the * is the value",
+    )
+
+    @model_validator(mode="after")
+    def _chosen_once(self) -> Jira:
+        if self.jql is None and not self.projects and not self.issue_types:
+            raise ValueError("chooses every issue of the site; name projects, issue_types or jql")
+        if self.jql is not None and self.model_fields_set & {"projects", "issue_types"}:
+            raise ValueError("jql stands instead of projects and issue_types; keep one")
+        return self
+
+    @property
+    def is_cloud(self) -> bool:
+        host = urlsplit(self.url).hostname or ""
+        known = host == "api.atlassian.com" or host.endswith((".atlassian.net", ".jira.com"))
+        return self.edition == "cloud" or (self.edition is None and known)

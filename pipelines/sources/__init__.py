@@ -23,8 +23,10 @@ from features.signals import Signal
 from pipelines.settings import Settings
 from pipelines.source_options import (
     GitHub,
+    GitLab,
     IncidentFiles,
     IncidentSource,
+    Jira,
     MetricFiles,
     MetricSource,
     Prometheus,
@@ -36,6 +38,8 @@ from pipelines.sources.findings import Finding
 from pipelines.sources.incident_rows import StagedIncidents
 from pipelines.sources.incident_servers import Served
 from pipelines.sources.incident_servers.github import GitHubIssues
+from pipelines.sources.incident_servers.gitlab import GitLabIssues
+from pipelines.sources.incident_servers.jira import JiraIssues
 from pipelines.sources.metric_staging import StagedMetrics
 
 
@@ -101,6 +105,8 @@ METRICS: dict[type, MetricModule] = {
 INCIDENTS: dict[type, IncidentModule] = {
     IncidentFiles: incident_files,
     GitHub: Served(GitHubIssues),
+    GitLab: Served(GitLabIssues),
+    Jira: Served(JiraIssues),
 }
 """Settings model -> module."""
 

@@ -15,10 +15,13 @@ from typing import Any, ClassVar
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import contracts
+import fake_gitlab
 import pytest
+from fake_gitlab import FakeGitLab
+from fake_jira import FakeIssue, FakeJira, Move, adf
 from loopback import Answer, Asked, Loopback, loopback
 
-from pipelines.source_options import GitHub, IncidentServer, IncidentSource
+from pipelines.source_options import GitHub, GitLab, IncidentServer, IncidentSource, Jira
 
 NAME = "desk"
 SECRET = "s3cr3t-t0ken"  # noqa: S105 - the token of every double
@@ -254,7 +257,86 @@ class GitHubAdapter(HttpAdapter):
         return happened
 
 
-ADAPTERS: tuple[type[IncidentAdapter], ...] = (GitHubAdapter,)
+# --------------------------------------------------------------------------------------------------------------- GitLab
+
+
+class GitLabAdapter(HttpAdapter):
+    model = GitLab
+    knows = KNOWABLE
+
+    @property
+    def source(self) -> IncidentSource:
+        return GitLab.model_validate(self.options(type="gitlab", url=self.server.url, projects=["acme/shop"]))
+
+    def key(self, number: int) -> str:
+        return f"acme/shop#{number}"
+
+    def is_page(self, asked: Asked) -> bool:
+        return urlsplit(asked.path).path.endswith("/issues")
+
+    def answer(self, asked: Asked) -> Answer:
+        return FakeGitLab([self._issue(each) for each in self.incidents], self.server.url)(asked)
+
+    @staticmethod
+    def _issue(given: Given) -> fake_gitlab.FakeIssue:
+        said = [fake_gitlab.Said(given.acknowledged, "assigned to @jo")] if given.acknowledged else []
+        states = [each for closed, again in given.reopened for each in ((closed, "closed"), (again, "reopened"))]
+        if given.ended:
+            states.append((given.ended, "closed"))
+        labels = [f"service::{given.service}", *(["forewarn"] if given.marked else [])]
+        labels += ["invalid"] if given.cancelled else []
+        more = {"title": given.title, "description": given.text or None, "severity": given.severity.upper()}
+        return fake_gitlab.FakeIssue(
+            given.number, given.created, said, states, labels, updated=given.updated, more=more
+        )
+
+
+# ----------------------------------------------------------------------------------------------------------------- Jira
+
+
+class JiraAdapter(HttpAdapter):
+    model = Jira
+    knows = KNOWABLE
+    contract = "jira-cloud-v3"
+    edition: ClassVar[str] = "cloud"
+
+    @property
+    def source(self) -> IncidentSource:
+        told = {"type": "jira", "url": self.server.url, "edition": self.edition, "projects": ["OPS"]}
+        return Jira.model_validate(self.options(**told))
+
+    def key(self, number: int) -> str:
+        return f"OPS-{number}"
+
+    def is_page(self, asked: Asked) -> bool:
+        return urlsplit(asked.path).path.endswith(("/search/jql", "/search"))
+
+    def answer(self, asked: Asked) -> Answer:
+        issues = [self._issue(each) for each in self.incidents]
+        return FakeJira(issues, cloud=self.edition == "cloud", bearer=True)(asked)
+
+    def _issue(self, given: Given) -> FakeIssue:
+        moves = [Move(given.acknowledged, "Work in progress", person="5b10a")] if given.acknowledged else []
+        for resolved, reopened in given.reopened:
+            moves += [Move(resolved, "Completed", "Done"), Move(reopened, "Open", "")]
+        if given.ended:
+            moves.append(Move(given.ended, "Closed", "Duplicate" if given.cancelled else "Done"))
+        more = {
+            "summary": given.title,
+            "description": adf(*given.text.split("\n")) if self.edition == "cloud" else given.text,
+            "components": [{"name": given.service}],
+            "labels": ["forewarn"] if given.marked else [],
+            "customfield_10010": {"value": given.severity},
+        }
+        return FakeIssue(self.key(given.number), given.created, moves, updated=given.updated, more=more)
+
+
+class JiraDataCenterAdapter(JiraAdapter):
+    contract = None
+    edition = "data-center"
+
+
+ADAPTERS: tuple[type[IncidentAdapter], ...] = (GitHubAdapter, GitLabAdapter, JiraAdapter, JiraDataCenterAdapter)
 
 
 def adapters(where: Callable[[type[IncidentAdapter]], bool] = lambda kind: True) -> list[Any]:
