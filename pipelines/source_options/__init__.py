@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from pydantic import Discriminator, Tag
 
 from pipelines.source_options.access import Access, Server, Tls
-from pipelines.source_options.incidents import GitHub, IncidentFiles, IncidentServer
+from pipelines.source_options.incidents import GitHub, IncidentFiles, IncidentServer, Redmine
 from pipelines.source_options.metrics import MetricFiles, Prometheus, Sql, Zabbix, ZabbixKey
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "MetricFiles",
     "MetricSource",
     "Prometheus",
+    "Redmine",
     "Server",
     "Sql",
     "Tls",
@@ -46,8 +47,8 @@ MetricSource = Annotated[
     Discriminator(_type),
 ]
 IncidentSource = Annotated[
-    Annotated[IncidentFiles, Tag("files")] | Annotated[GitHub, Tag("github")],
+    Annotated[IncidentFiles, Tag("files")] | Annotated[GitHub, Tag("github")] | Annotated[Redmine, Tag("redmine")],
     Discriminator(_type),
 ]
-TYPES = ("files", "prometheus", "sql", "zabbix", "github")
+TYPES = ("files", "prometheus", "sql", "zabbix", "github", "redmine")
 """The tags, which are no part of a key."""

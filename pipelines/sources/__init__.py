@@ -28,6 +28,7 @@ from pipelines.source_options import (
     MetricFiles,
     MetricSource,
     Prometheus,
+    Redmine,
     Sql,
     Zabbix,
 )
@@ -36,6 +37,7 @@ from pipelines.sources.findings import Finding
 from pipelines.sources.incident_rows import StagedIncidents
 from pipelines.sources.incident_servers import Served
 from pipelines.sources.incident_servers.github import GitHubIssues
+from pipelines.sources.incident_servers.redmine import RedmineIssues
 from pipelines.sources.metric_staging import StagedMetrics
 
 
@@ -101,6 +103,7 @@ METRICS: dict[type, MetricModule] = {
 INCIDENTS: dict[type, IncidentModule] = {
     IncidentFiles: incident_files,
     GitHub: Served(GitHubIssues),
+    Redmine: Served(RedmineIssues),
 }
 """Settings model -> module."""
 

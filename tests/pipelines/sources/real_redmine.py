@@ -17,7 +17,7 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -77,13 +77,17 @@ class Change:
 
 @dataclass(frozen=True)
 class Issue:
-    """As it was created. has: of `COLUMNS`, or custom fields. Times are naive UTC."""
+    """As it was created, and what became of it. Times are naive UTC.
+
+    has: of `COLUMNS`, or custom fields. number: its id; None: the next one.
+    """
 
     created: datetime
     has: Mapping[str, str]
     description: str = ""
     project: str = "Checkout"
     changes: tuple[Change, ...] = ()
+    number: int | None = None
 
 
 @dataclass(frozen=True)
@@ -137,7 +141,7 @@ class RealRedmine:
                 desk.con.execute(f"DELETE FROM {table}")
             desk.con.execute("DELETE FROM custom_fields_trackers")
 
-    # ---------------------------------------------------------------------------------------------------- what they have
+    # --------------------------------------------------------------------------------------------------- what they have
 
     def project(self, name: str, **fields: Any) -> int:
         """Its id; it is made where it is new."""
@@ -154,6 +158,26 @@ class RealRedmine:
         """A new one of issues of all trackers and projects; its id."""
         with self._writing() as desk:
             return desk.custom_field(name, kind, multiple)
+
+    def group(self, name: str) -> int:
+        """A team's id; it is made where it is new. Issues are assigned to it by its name."""
+        with self._writing() as desk:
+            return desk.principal("Group", "", name)
+
+    def setting(self, name: str, value: str) -> None:
+        """What an administrator sets; `clear` does not take it back."""
+        with self._writing() as desk:
+            desk.con.execute("DELETE FROM settings WHERE name = ?", (name,))
+            at = _written(datetime.now(UTC).replace(tzinfo=None))
+            desk.con.execute("INSERT INTO settings (name, value, updated_on) VALUES (?, ?, ?)", (name, value, at))
+
+    def stranger(self) -> str:
+        """The key of somebody who is a member of nothing."""
+        name = f"stranger{os.urandom(4).hex()}"
+        made = {"login": name, "firstname": "Stran", "lastname": "Ger", "password": os.urandom(16).hex()}
+        return self.send("POST", "/users.json", {"user": made | {"mail": f"{name}@localhost.invalid"}})["user"][
+            "api_key"
+        ]
 
     def id(self, name: str, value: str, project: str = "Checkout") -> int | str:
         """The id of a status, a tracker, a user (a member of all projects that there are) or whatever `name` says."""
@@ -180,7 +204,7 @@ class _Desk:
         row: dict[str, object] = {COLUMNS[name]: self.id(name, has[name], project) for name in COLUMNS if name in has}
         row |= {"project_id": project, "description": issue.description, "created_on": at, "updated_on": at}
         row |= {"author_id": self.value("SELECT id FROM users WHERE login = ?", LOGIN), "start_date": at[:10]}
-        row |= {"lft": 1, "rgt": 2, "closed_on": at if self._is_closed(row["status_id"]) else None}
+        row |= {"id": issue.number, "lft": 1, "rgt": 2, "closed_on": at if self._is_closed(row["status_id"]) else None}
         issue_id = self._insert("issues", row)
         self.con.execute("UPDATE issues SET root_id = id WHERE id = ?", (issue_id,))
         for field_id in self._custom_fields().values():
@@ -243,10 +267,15 @@ class _Desk:
         return found
 
     def user(self, name: str) -> int:
-        found = self.value("SELECT id FROM users WHERE trim(firstname || ' ' || lastname) = ?", name)
+        first, _, last = name.rpartition(" ")
+        return self.principal("User", first, last)
+
+    def principal(self, kind: str, first: str, last: str) -> int:
+        """Of a user or a group: a member of all projects that there are."""
+        found = self.value("SELECT id FROM users WHERE firstname = ? AND lastname = ?", first, last)
         if found is None:
-            first, _, last = name.partition(" ")
-            row = {"login": name.lower().replace(" ", "."), "firstname": first, "lastname": last, "type": "User"}
+            login = f"{first}.{last}".lower() if first else ""
+            row = {"login": login, "firstname": first, "lastname": last, "type": kind}
             found = self._insert("users", row | {"language": "en", "mail_notification": "none"})
         role = self.value("SELECT id FROM roles WHERE name = ?", "Developer")
         outside = "SELECT id FROM projects WHERE id NOT IN (SELECT project_id FROM members WHERE user_id = ?)"
@@ -376,10 +405,15 @@ def _shared() -> RealRedmine:
     return STANDING.enter_context(redmine())
 
 
+def missing() -> str | None:
+    """What is not installed here."""
+    return None if INSTALLED else "Redmine is not installed (Debian's packages: redmine, redmine-sqlite and puma)"
+
+
 def shared() -> RealRedmine:
     """One for all tests of a process, stopped at its end, without any issue; skips where it is not installed."""
-    if not INSTALLED:
-        pytest.skip("Redmine is not installed (Debian's packages: redmine, redmine-sqlite and puma)")
+    if lacks := missing():
+        pytest.skip(lacks)
     server = _shared()
     server.clear()
     return server
