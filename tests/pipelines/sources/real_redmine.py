@@ -32,7 +32,7 @@ SHARED = Path("/usr/share/redmine")
 INSTALLED = (SHARED / "config.ru").exists() and all(map(shutil.which, ("bundle", "puma")))
 COPIED = ("app", "bin", "config", "db", "lib", "public", "config.ru", "Gemfile", "Rakefile")
 LOGIN = "forewarn"
-READY_S = 60.0
+READY_S = 120.0
 NEW = "New"
 COLUMNS = {
     "subject": "subject",
