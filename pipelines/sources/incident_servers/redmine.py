@@ -53,10 +53,7 @@ class RedmineIssues(Asked):
 
     def survey(self) -> str:
         """One question a project."""
-        counts = [self._list(part, limit=1)["total_count"] for part in self.parts]
-        counted = ", ".join(
-            f"{count} in {part or 'all projects'}" for count, part in zip(counts, self.parts, strict=True)
-        )
+        counted = ", ".join(f"{self._count(part)} in {part or 'all projects'}" for part in self.parts)
         trackers = ", ".join(self._source.trackers) or "any tracker"
         unclear = [shown(each.name) for each in self._known.statuses.values() if each.kind is None]
         doubt = f"; it is not known what {', '.join(unclear)} mean: say so under states" if unclear else ""
