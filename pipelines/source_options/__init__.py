@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from pydantic import Discriminator, Tag
 
 from pipelines.source_options.access import Access, Server, Tls
-from pipelines.source_options.incidents import GitHub, GitLab, IncidentFiles, IncidentServer, Jira
+from pipelines.source_options.incidents import GitHub, GitLab, IncidentFiles, IncidentServer, Jira, Redmine
 from pipelines.source_options.metrics import MetricFiles, Prometheus, Sql, Zabbix, ZabbixKey
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "MetricFiles",
     "MetricSource",
     "Prometheus",
+    "Redmine",
     "Server",
     "Sql",
     "Tls",
@@ -51,8 +52,9 @@ IncidentSource = Annotated[
     Annotated[IncidentFiles, Tag("files")]
     | Annotated[GitHub, Tag("github")]
     | Annotated[GitLab, Tag("gitlab")]
-    | Annotated[Jira, Tag("jira")],
+    | Annotated[Jira, Tag("jira")]
+    | Annotated[Redmine, Tag("redmine")],
     Discriminator(_type),
 ]
-TYPES = ("files", "prometheus", "sql", "zabbix", "github", "gitlab", "jira")
+TYPES = ("files", "prometheus", "sql", "zabbix", "github", "gitlab", "jira", "redmine")
 """The tags, which are no part of a key."""

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
+from features.incident_states import Kind
 from features.names import Name, Zone
 from features.options import Options
 from pipelines.source_options.access import Access, Server
@@ -186,3 +187,26 @@ class Jira(IncidentServer):
         host = urlsplit(self.url).hostname or ""
         known = host == "api.atlassian.com" or host.endswith((".atlassian.net", ".jira.com"))
         return self.edition == "cloud" or (self.edition is None and known)
+
+
+def _project(text: str) -> str:
+    if not re.fullmatch(r"[a-z0-9_-]{1,100}", text):
+        raise ValueError(f"{text!r} is no project's identifier; it is what its address ends with, such as web-shop")
+    return text
+
+
+Project = Annotated[str, AfterValidator(_project)]
+
+
+class Redmine(IncidentServer):
+    """Issues of a Redmine."""
+
+    type: Literal["redmine"]
+    url: Server
+    projects: list[Project] = Field(
+        default_factory=list, description="identifiers, each with its subprojects; none: every project that we may see"
+    )
+    trackers: list[str] = Field(default=["Incident"], description="of which issues are incidents; none: of any")
+    states: dict[str, Kind] = Field(
+        default_factory=dict, description="status -> what it means, where its name does not say so in English"
+    )

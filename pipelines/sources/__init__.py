@@ -30,6 +30,7 @@ from pipelines.source_options import (
     MetricFiles,
     MetricSource,
     Prometheus,
+    Redmine,
     Sql,
     Zabbix,
 )
@@ -40,6 +41,7 @@ from pipelines.sources.incident_servers import Served
 from pipelines.sources.incident_servers.github import GitHubIssues
 from pipelines.sources.incident_servers.gitlab import GitLabIssues
 from pipelines.sources.incident_servers.jira import JiraIssues
+from pipelines.sources.incident_servers.redmine import RedmineIssues
 from pipelines.sources.metric_staging import StagedMetrics
 
 
@@ -107,6 +109,7 @@ INCIDENTS: dict[type, IncidentModule] = {
     GitHub: Served(GitHubIssues),
     GitLab: Served(GitLabIssues),
     Jira: Served(JiraIssues),
+    Redmine: Served(RedmineIssues),
 }
 """Settings model -> module."""
 

@@ -12,16 +12,22 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
+from unittest.mock import patch
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import contracts
 import fake_gitlab
 import pytest
+import real_postgres
+import real_redmine
 from fake_gitlab import FakeGitLab
 from fake_jira import FakeIssue, FakeJira, Move, adf
 from loopback import Answer, Asked, Loopback, loopback
+from pydantic import SecretStr
+from real_redmine import Change, Issue
 
-from pipelines.source_options import GitHub, GitLab, IncidentServer, IncidentSource, Jira
+from pipelines.source_options import Access, GitHub, GitLab, IncidentServer, IncidentSource, Jira, Redmine
+from pipelines.sources.incident_servers import redmine
 
 NAME = "desk"
 SECRET = "s3cr3t-t0ken"  # noqa: S105 - the token of every double
@@ -336,7 +342,72 @@ class JiraDataCenterAdapter(JiraAdapter):
     edition = "data-center"
 
 
-ADAPTERS: tuple[type[IncidentAdapter], ...] = (GitHubAdapter, GitLabAdapter, JiraAdapter, JiraDataCenterAdapter)
+# -------------------------------------------------------------------------------------------------------------- Redmine
+
+
+class RedmineAdapter(IncidentAdapter):
+    """A real one, which takes its time over every issue: pages are small. An incident's service is its category, its
+    severity a custom field.
+    """
+
+    model = Redmine
+    knows = KNOWABLE
+    full = 20
+
+    def __init__(self):
+        super().__init__()
+        self.open.enter_context(patch.object(redmine, "FULL", self.full))
+        self.server = real_redmine.shared()
+        self.has_vanished = False
+
+    @staticmethod
+    def missing() -> str | None:
+        return real_redmine.missing()
+
+    def serve(self, incidents: Sequence[Given]) -> None:
+        self.server.clear()
+        self.server.custom_field("Severity", "string")
+        self.server.custom_field("Origin", "string")
+        self.server.add(*map(self._issue, incidents))
+        self.has_vanished = False
+
+    def vanish(self) -> None:
+        self.has_vanished = True
+
+    @property
+    def source(self) -> IncidentSource:
+        return Redmine(
+            name=NAME,
+            type="redmine",
+            url=f"http://127.0.0.1:{real_postgres.free_port()}" if self.has_vanished else self.server.url,
+            access=Access(headers={"X-Redmine-API-Key": SecretStr(self.server.key)}, attempts=1),
+            fields={"service": "category.name", "severity": "custom.Severity"},
+        )
+
+    @staticmethod
+    def _issue(given: Given) -> Issue:
+        changes = []
+        if given.acknowledged:
+            changes.append(Change(given.acknowledged, {"assignee": "Jo Doe"}))
+        for resolved, reopened in given.reopened:
+            changes.append(Change(resolved, {"status": "Resolved"}))
+            changes.append(Change(reopened, {"status": "In Progress"}))
+        if given.ended:
+            changes.append(Change(given.ended, {"status": "Rejected" if given.cancelled else "Closed"}))
+        if given.updated_at:
+            changes.append(Change(given.updated_at, note="by the way"))
+        has = {"subject": given.title, "category": given.service, "Severity": given.severity}
+        has |= {"Origin": "forewarn"} if given.marked else {}
+        return Issue(given.created, has, given.text, changes=tuple(changes), number=given.number)
+
+
+ADAPTERS: tuple[type[IncidentAdapter], ...] = (
+    GitHubAdapter,
+    GitLabAdapter,
+    JiraAdapter,
+    JiraDataCenterAdapter,
+    RedmineAdapter,
+)
 
 
 def adapters(where: Callable[[type[IncidentAdapter]], bool] = lambda kind: True) -> list[Any]:
