@@ -11,12 +11,22 @@ from typing import Annotated, Any
 from pydantic import Discriminator, Tag
 
 from pipelines.source_options.access import Access, Server, Tls
-from pipelines.source_options.incidents import GitHub, GitLab, IncidentFiles, IncidentServer, Jira
+from pipelines.source_options.incidents import (
+    Alerts,
+    GitHub,
+    GitLab,
+    IncidentFiles,
+    IncidentServer,
+    Jira,
+    StatusPage,
+    ZabbixProblems,
+)
 from pipelines.source_options.metrics import MetricFiles, Prometheus, Sql, Zabbix, ZabbixKey
 
 __all__ = [
     "TYPES",
     "Access",
+    "Alerts",
     "GitHub",
     "GitLab",
     "IncidentFiles",
@@ -28,9 +38,11 @@ __all__ = [
     "Prometheus",
     "Server",
     "Sql",
+    "StatusPage",
     "Tls",
     "Zabbix",
     "ZabbixKey",
+    "ZabbixProblems",
 ]  # fmt: skip
 
 
@@ -49,10 +61,13 @@ MetricSource = Annotated[
 ]
 IncidentSource = Annotated[
     Annotated[IncidentFiles, Tag("files")]
+    | Annotated[Alerts, Tag("alerts")]
     | Annotated[GitHub, Tag("github")]
     | Annotated[GitLab, Tag("gitlab")]
-    | Annotated[Jira, Tag("jira")],
+    | Annotated[Jira, Tag("jira")]
+    | Annotated[StatusPage, Tag("statuspage")]
+    | Annotated[ZabbixProblems, Tag("zabbix")],
     Discriminator(_type),
 ]
-TYPES = ("files", "prometheus", "sql", "zabbix", "github", "gitlab", "jira")
+TYPES = ("files", "prometheus", "sql", "zabbix", "alerts", "github", "gitlab", "jira", "statuspage")
 """The tags, which are no part of a key."""
