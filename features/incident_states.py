@@ -22,7 +22,7 @@ WORDS: dict[str, Kind] = {
     **dict.fromkeys(("active", "acknowledged", "assigned", "in progress", "work in progress", "in review"), "active"),
     **dict.fromkeys(("investigating", "identified", "monitoring", "mitigated", "escalated", "started"), "active"),
     **dict.fromkeys(("reopened", "re opened", "under investigation", "accepted", "responding"), "active"),
-    **dict.fromkeys(("on hold", "hold", "blocked", "feedback", "suspended", "snoozed"), "on hold"),
+    **dict.fromkeys(("on hold", "hold", "blocked", "feedback", "suspended", "snoozed", "suppressed"), "on hold"),
     **dict.fromkeys(("resolved", "done", "completed", "complete", "fixed", "solved", "ok", "recovered"), "resolved"),
     **dict.fromkeys(("restored", "postmortem", "post mortem", "in post incident review"), "resolved"),
     **dict.fromkeys(("closed", "archived"), "closed"),

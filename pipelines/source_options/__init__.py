@@ -11,12 +11,23 @@ from typing import Annotated, Any
 from pydantic import Discriminator, Tag
 
 from pipelines.source_options.access import Access, Server, Tls
-from pipelines.source_options.incidents import GitHub, GitLab, IncidentFiles, IncidentServer, Jira, Redmine
+from pipelines.source_options.incidents import (
+    Alerts,
+    GitHub,
+    GitLab,
+    IncidentFiles,
+    IncidentServer,
+    Jira,
+    Redmine,
+    StatusPage,
+    ZabbixProblems,
+)
 from pipelines.source_options.metrics import MetricFiles, Prometheus, Sql, Zabbix, ZabbixKey
 
 __all__ = [
     "TYPES",
     "Access",
+    "Alerts",
     "GitHub",
     "GitLab",
     "IncidentFiles",
@@ -29,9 +40,11 @@ __all__ = [
     "Redmine",
     "Server",
     "Sql",
+    "StatusPage",
     "Tls",
     "Zabbix",
     "ZabbixKey",
+    "ZabbixProblems",
 ]  # fmt: skip
 
 
@@ -50,11 +63,16 @@ MetricSource = Annotated[
 ]
 IncidentSource = Annotated[
     Annotated[IncidentFiles, Tag("files")]
+    | Annotated[Alerts, Tag("alerts")]
     | Annotated[GitHub, Tag("github")]
     | Annotated[GitLab, Tag("gitlab")]
     | Annotated[Jira, Tag("jira")]
-    | Annotated[Redmine, Tag("redmine")],
+    | Annotated[Redmine, Tag("redmine")]
+    | Annotated[StatusPage, Tag("statuspage")]
+    | Annotated[ZabbixProblems, Tag("zabbix")],
     Discriminator(_type),
 ]
-TYPES = ("files", "prometheus", "sql", "zabbix", "github", "gitlab", "jira", "redmine")
+TYPES = (
+    "files", "prometheus", "sql", "zabbix", "alerts", "github", "gitlab", "jira", "redmine", "statuspage",
+)  # fmt: skip
 """The tags, which are no part of a key."""

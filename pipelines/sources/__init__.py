@@ -22,6 +22,7 @@ import polars as pl
 from features.signals import Signal
 from pipelines.settings import Settings
 from pipelines.source_options import (
+    Alerts,
     GitHub,
     GitLab,
     IncidentFiles,
@@ -32,16 +33,21 @@ from pipelines.source_options import (
     Prometheus,
     Redmine,
     Sql,
+    StatusPage,
     Zabbix,
+    ZabbixProblems,
 )
 from pipelines.sources import incident_files, metric_files, prometheus, sql_query, zabbix
 from pipelines.sources.findings import Finding
 from pipelines.sources.incident_rows import StagedIncidents
 from pipelines.sources.incident_servers import Served
+from pipelines.sources.incident_servers.alerts import AlertEpisodes
 from pipelines.sources.incident_servers.github import GitHubIssues
 from pipelines.sources.incident_servers.gitlab import GitLabIssues
 from pipelines.sources.incident_servers.jira import JiraIssues
 from pipelines.sources.incident_servers.redmine import RedmineIssues
+from pipelines.sources.incident_servers.statuspage import StatusPageIncidents
+from pipelines.sources.incident_servers.zabbix_problems import ZabbixIncidents
 from pipelines.sources.metric_staging import StagedMetrics
 
 
@@ -106,10 +112,13 @@ METRICS: dict[type, MetricModule] = {
 }
 INCIDENTS: dict[type, IncidentModule] = {
     IncidentFiles: incident_files,
+    Alerts: Served(AlertEpisodes),
     GitHub: Served(GitHubIssues),
     GitLab: Served(GitLabIssues),
     Jira: Served(JiraIssues),
     Redmine: Served(RedmineIssues),
+    StatusPage: Served(StatusPageIncidents),
+    ZabbixProblems: Served(ZabbixIncidents),
 }
 """Settings model -> module."""
 

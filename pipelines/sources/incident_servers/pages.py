@@ -28,8 +28,8 @@ class Page:
     """Incidents with all of their events, as a server answered them.
 
     through: naive UTC; every incident that changed before it has been told by this page. None: not known yet.
-    notes: what these incidents lack that the server would tell another account, a line each; the night goes on
-        without it.
+    notes: what the server does not tell, be it to this account or to anybody, a line each; the night goes on without
+        it, and to ask again would not help.
     """
 
     incidents: Sequence[Row] = ()

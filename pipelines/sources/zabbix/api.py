@@ -8,10 +8,10 @@ from __future__ import annotations
 import json
 import re
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 
 from pipelines.settings import Settings
-from pipelines.source_options import Access, Zabbix
+from pipelines.source_options import Access
 from pipelines.sources.access import address
 from pipelines.sources.errors import shown
 from pipelines.sources.http import Client, FetchError
@@ -19,6 +19,16 @@ from pipelines.sources.http import Client, FetchError
 BY_HEADER = (6, 4)
 USERNAME = (5, 4)  # before: user
 MOST_SHOWN = 300
+
+
+class Reached(Protocol):
+    """The options of a source that is a Zabbix, of metrics or of problems."""
+
+    @property
+    def url(self) -> str: ...
+
+    @property
+    def access(self) -> Access: ...
 
 
 class Api:
@@ -32,7 +42,7 @@ class Api:
         InputError: a certificate's file cannot be used.
     """
 
-    def __init__(self, source: Zabbix, settings: Settings):
+    def __init__(self, source: Reached, settings: Settings):
         self._access = source.access
         self._url = f"{source.url}/api_jsonrpc.php"
         self.name = address(source.url)
@@ -107,7 +117,7 @@ class Api:
     def _result(self, answer: bytes) -> Any:
         try:
             told = json.loads(answer)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise self.garbled() from error
         if not isinstance(told, dict) or ("result" not in told and not isinstance(told.get("error"), dict)):
             raise self.garbled()

@@ -10,24 +10,39 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 from unittest.mock import patch
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import contracts
 import fake_gitlab
+import fake_promql
+import fake_zabbix
 import pytest
 import real_postgres
 import real_redmine
 from fake_gitlab import FakeGitLab
 from fake_jira import FakeIssue, FakeJira, Move, adf
+from fake_zabbix import FakeProblem, FakeZabbix
 from loopback import Answer, Asked, Loopback, loopback
 from pydantic import SecretStr
 from real_redmine import Change, Issue
 
-from pipelines.source_options import Access, GitHub, GitLab, IncidentServer, IncidentSource, Jira, Redmine
-from pipelines.sources.incident_servers import redmine
+from pipelines.source_options import (
+    Access,
+    Alerts,
+    GitHub,
+    GitLab,
+    IncidentServer,
+    IncidentSource,
+    Jira,
+    Redmine,
+    StatusPage,
+    ZabbixProblems,
+)
+from pipelines.sources.incident_servers import alerts, redmine, zabbix_problems
+from pipelines.sources.incident_servers.episodes import Episode
 
 NAME = "desk"
 SECRET = "s3cr3t-t0ken"  # noqa: S105 - the token of every double
@@ -179,6 +194,10 @@ class HttpAdapter(IncidentAdapter):
 
 def z(at: datetime | None) -> str | None:
     return None if at is None else f"{at.isoformat()}Z"
+
+
+def epoch(at: datetime) -> int:
+    return int(at.replace(tzinfo=UTC).timestamp())
 
 
 def naive(text: str) -> datetime:
@@ -401,12 +420,161 @@ class RedmineAdapter(IncidentAdapter):
         return Issue(given.created, has, given.text, changes=tuple(changes), number=given.number)
 
 
+# --------------------------------------------------------------------------------------------------------------- Zabbix
+
+
+class ZabbixAdapter(HttpAdapter):
+    model = ZabbixProblems
+    knows = KNOWABLE - {"reopened", "text"}
+    full = zabbix_problems.AT_ONCE
+
+    @property
+    def source(self) -> IncidentSource:
+        access = {"bearer": fake_zabbix.TOKEN, "attempts": 2}
+        return ZabbixProblems.model_validate(
+            self.options(type="zabbix", url=f"{self.server.url}/zabbix", access=access, history_days=30)
+        )
+
+    def key(self, number: int) -> str:
+        return str(number * 10)
+
+    def is_ours(self, asked: Asked) -> bool:
+        return True  # the double looks itself
+
+    def is_page(self, asked: Asked) -> bool:
+        question = json.loads(asked.body)
+        return question["method"] == "event.get" and "eventid_from" in question["params"]
+
+    def answer(self, asked: Asked) -> Answer:
+        return FakeZabbix(problems=[self._problem(each) for each in self.incidents], version="7.0.1")(asked)
+
+    @staticmethod
+    def _problem(given: Given) -> FakeProblem:
+        updates: list[dict] = []
+        if given.acknowledged:
+            updates.append({"clock": epoch(given.acknowledged), "action": 2, "username": "jo"})
+        if given.cancelled:
+            updates.append({"clock": epoch(given.cancelled), "action": 256})
+        return FakeProblem(
+            event=given.number * 10,
+            clock=epoch(given.created),
+            name=given.title,
+            severity=zabbix_problems.SEVERITIES.index(given.severity),
+            tags=[("service", given.service), *([("forewarn", "")] if given.marked else [])],
+            updates=updates,
+            ended=(given.number * 10 + 5, epoch(given.resolved)) if given.resolved else None,
+            cause=7 if given.cancelled else 0,
+        )
+
+
+# --------------------------------------------------------------------------------------------------------------- alerts
+
+
+class AlertsAdapter(HttpAdapter):
+    model = Alerts
+    knows = frozenset({"service", "severity", "title", "label"})
+    full = 5
+    cannot: ClassVar[Mapping[str, str]] = {
+        "test_a_page_that_fails_keeps_those_before_it_and_the_next_night_goes_on": "its pages are days (test_alerts)"
+    }
+
+    @property
+    def source(self) -> IncidentSource:
+        return Alerts.model_validate(self.options(type="alerts", url=self.server.url, history_days=30))
+
+    def key(self, number: int) -> str:
+        given = next(each for each in self.incidents if each.number == number)
+        alert = tuple(sorted(self._labels(given).items()))
+        return alerts.name_of(Episode(alert, epoch(given.created) * 1000, 0))
+
+    def is_page(self, asked: Asked) -> bool:
+        return asked.path == "/api/v1/query_range"
+
+    def answer(self, asked: Asked) -> Answer:
+        form = dict(parse_qsl(asked.body.decode(), strict_parsing=True))
+        if not self.is_page(asked):
+            assert asked.path == "/api/v1/query"
+            return fake_promql.success({"resultType": "vector", "result": [{"metric": {}, "value": [0, "3"]}]})
+        start, end, step = (float(form[name]) for name in ("start", "end", "step"))
+        assert (end - start) / step < 11_000
+        series = []
+        for given in self.incidents:
+            until = epoch(given.resolved) if given.resolved else end + 1
+            began = epoch(given.created)
+            evaluations = [start + n * step for n in range(round((end - start) / step) + 1)]
+            values = [[at, str(began)] for at in evaluations if began <= at < until]
+            if values:
+                name = {"__name__": "ALERTS_FOR_STATE"}
+                series.append({"metric": name | self._labels(given), "values": values})
+        return fake_promql.success({"resultType": "matrix", "result": series})
+
+    @staticmethod
+    def _labels(given: Given) -> dict[str, str]:
+        labels = {"alertname": given.title, "severity": given.severity, "service": given.service}
+        return labels | {"instance": f"web-{given.number}:9100"} | ({"forewarn": "yes"} if given.marked else {})
+
+
+# ---------------------------------------------------------------------------------------------------------- status page
+
+
+class StatusPageAdapter(HttpAdapter):
+    model = StatusPage
+    knows = frozenset({"reopened", "service", "title", "text"})
+    full = 50
+    cannot: ClassVar[Mapping[str, str]] = {
+        "test_a_second_night_asks_for_what_changed": "a page tells of its latest 50 incidents (test_statuspage)",
+        "test_a_page_that_fails_keeps_those_before_it_and_the_next_night_goes_on": "it has one page (test_statuspage)",
+    }
+
+    @property
+    def source(self) -> IncidentSource:
+        return StatusPage.model_validate(self.options(type="statuspage", url=self.server.url, history_days=60))
+
+    def key(self, number: int) -> str:
+        return f"inc{number}"
+
+    def is_page(self, asked: Asked) -> bool:
+        return asked.path == "/api/v2/incidents.json"
+
+    def answer(self, asked: Asked) -> Answer:
+        newest_first = sorted(self.incidents, key=lambda given: given.created, reverse=True)
+        path, params = urlsplit(asked.path).path, query(asked)
+        page = {"id": "kctbh9vrtdwd", "name": "Acme", "time_zone": "Etc/UTC"}
+        if self.is_page(asked):
+            return as_json({"page": page, "incidents": [self._incident(each) for each in newest_first[: self.full]]})
+        if path == "/history.json":
+            in_order = newest_first if params["page"] == "1" else []
+            listed = [{"code": self.key(each.number), "name": each.title, "impact": "minor"} for each in in_order]
+            return as_json({"components": [], "months": [{"name": "March", "year": 2026, "incidents": listed}]})
+        code = path.removeprefix("/incidents/").removesuffix(".json")
+        return as_json(next(self._incident(each) for each in self.incidents if self.key(each.number) == code))
+
+    def _incident(self, given: Given) -> dict:
+        said = [(given.created, "investigating", given.text)]
+        for resolved, reopened in given.reopened:
+            said += [(resolved, "resolved", ""), (reopened, "investigating", "")]
+        said += [(given.resolved, "resolved", "")] if given.resolved else []
+        updates = [
+            {"id": f"u{n}", "status": word, "body": body, "created_at": z(at), "display_at": z(at)}
+            for n, (at, word, body) in enumerate(said)
+        ]
+        return {
+            "id": self.key(given.number), "name": given.title, "status": said[-1][1], "impact": "major",
+            "created_at": z(given.created), "started_at": z(given.created), "updated_at": z(given.updated),
+            "monitoring_at": None, "resolved_at": z(given.resolved), "incident_updates": updates[::-1],
+            "components": [{"id": "c1", "name": given.service}],
+        }  # fmt: skip
+
+
 ADAPTERS: tuple[type[IncidentAdapter], ...] = (
     GitHubAdapter,
     GitLabAdapter,
     JiraAdapter,
     JiraDataCenterAdapter,
     RedmineAdapter,
+    AlertsAdapter,
+    StatusPageAdapter,
+    ZabbixAdapter,
 )
 
 

@@ -1,27 +1,31 @@
 """A server that answers as a real Zabbix did when it was recorded (``record``)."""
 
 import json
+from functools import cache
 from pathlib import Path
 
 from loopback import Answer, Asked
 
 RECORDING = Path(__file__).parent / "zabbix-6.0.14.jsonl"
+PROBLEMS = Path(__file__).parent / "problems-6.0.14.jsonl"
+"""Its first line tells what was done when (``problems.Story``)."""
 SAID_TO_ALL = {"user.login": "token-of-a-session", "user.logout": True}
 """Questions that hold secrets, or are answered by one."""
 
 
-def answers() -> dict[str, object]:
+@cache
+def answers(recording: Path) -> dict[str, object]:
     """Question -> result."""
-    exchanges = [json.loads(line) for line in RECORDING.read_text().splitlines()]
+    exchanges = [told for told in map(json.loads, recording.read_text().splitlines()) if "method" in told]
     return {_question(each["method"], each["params"]): each["result"] for each in exchanges}
 
 
-def play_back(asked: Asked) -> Answer:
+def play_back(asked: Asked, recording: Path = RECORDING) -> Answer:
     question = json.loads(asked.body)
     method, params = question["method"], question["params"]
     if method not in ("apiinfo.version", "user.login"):
         assert question.get("auth") == SAID_TO_ALL["user.login"], "6.0 wants to be told in the body who asks"
-    result = answers()[_question(method, None if method in SAID_TO_ALL else params)]
+    result = answers(recording)[_question(method, None if method in SAID_TO_ALL else params)]
     return Answer(json.dumps({"jsonrpc": "2.0", "result": result, "id": question["id"]}).encode())
 
 
