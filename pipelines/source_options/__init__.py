@@ -11,7 +11,16 @@ from typing import Annotated, Any
 from pydantic import Discriminator, Tag
 
 from pipelines.source_options.access import Access, Server, Tls
-from pipelines.source_options.incidents import GitHub, GitLab, IncidentFiles, IncidentServer, Jira, Redmine
+from pipelines.source_options.incidents import (
+    GitHub,
+    GitLab,
+    IncidentFiles,
+    IncidentServer,
+    Jira,
+    PagerDuty,
+    Redmine,
+    ServiceNow,
+)
 from pipelines.source_options.metrics import MetricFiles, Prometheus, Sql, Zabbix, ZabbixKey
 
 __all__ = [
@@ -25,9 +34,11 @@ __all__ = [
     "Jira",
     "MetricFiles",
     "MetricSource",
+    "PagerDuty",
     "Prometheus",
     "Redmine",
     "Server",
+    "ServiceNow",
     "Sql",
     "Tls",
     "Zabbix",
@@ -53,8 +64,10 @@ IncidentSource = Annotated[
     | Annotated[GitHub, Tag("github")]
     | Annotated[GitLab, Tag("gitlab")]
     | Annotated[Jira, Tag("jira")]
-    | Annotated[Redmine, Tag("redmine")],
+    | Annotated[Redmine, Tag("redmine")]
+    | Annotated[PagerDuty, Tag("pagerduty")]
+    | Annotated[ServiceNow, Tag("servicenow")],
     Discriminator(_type),
 ]
-TYPES = ("files", "prometheus", "sql", "zabbix", "github", "gitlab", "jira", "redmine")
+TYPES = ("files", "prometheus", "sql", "zabbix", "github", "gitlab", "jira", "redmine", "pagerduty", "servicenow")
 """The tags, which are no part of a key."""

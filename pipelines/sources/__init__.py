@@ -29,8 +29,10 @@ from pipelines.source_options import (
     Jira,
     MetricFiles,
     MetricSource,
+    PagerDuty,
     Prometheus,
     Redmine,
+    ServiceNow,
     Sql,
     Zabbix,
 )
@@ -41,7 +43,9 @@ from pipelines.sources.incident_servers import Served
 from pipelines.sources.incident_servers.github import GitHubIssues
 from pipelines.sources.incident_servers.gitlab import GitLabIssues
 from pipelines.sources.incident_servers.jira import JiraIssues
+from pipelines.sources.incident_servers.pagerduty import PagerDutyIncidents
 from pipelines.sources.incident_servers.redmine import RedmineIssues
+from pipelines.sources.incident_servers.servicenow import ServiceNowRecords
 from pipelines.sources.metric_staging import StagedMetrics
 
 
@@ -110,6 +114,8 @@ INCIDENTS: dict[type, IncidentModule] = {
     GitLab: Served(GitLabIssues),
     Jira: Served(JiraIssues),
     Redmine: Served(RedmineIssues),
+    PagerDuty: Served(PagerDutyIncidents),
+    ServiceNow: Served(ServiceNowRecords),
 }
 """Settings model -> module."""
 
