@@ -24,13 +24,14 @@ Record = dict[str, Any]
 class FakePagerDuty:
     """incidents: id -> incident. log: entries, each with its incident's id under ``incident``. services: the account's.
 
-    secret: incidents whose own log is not told.
+    secret: incidents whose own log is not told. ends_belong: whether stretches of time have their ends.
     """
 
     incidents: dict[str, Record] = field(default_factory=dict)
     log: list[Record] = field(default_factory=list)
     services: list[Record] = field(default_factory=list)
     secret: set[str] = field(default_factory=set)
+    ends_belong: bool = True
 
     def answer(self, asked: Asked) -> Answer:
         path, params = urlsplit(asked.path).path, parse_qs(urlsplit(asked.path).query)
@@ -62,7 +63,8 @@ class FakePagerDuty:
         return [
             entry
             for entry in self.log
-            if since <= _at(entry["created_at"]) < until and _chosen(self.incidents[entry["incident"]], params)
+            if (since < (at := _at(entry["created_at"])) < until or (self.ends_belong and at in (since, until)))
+            and _chosen(self.incidents[entry["incident"]], params)
         ]
 
     def _entries(self, entries: Sequence[Record], params: dict[str, list[str]]) -> list[Record]:
