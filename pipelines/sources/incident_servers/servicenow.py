@@ -64,14 +64,14 @@ SLAS = _Side(
     of="task",
     fields=("task", "sla.name", "sla.type", "sla.target", "stage", "has_breached", "end_time", "pause_duration"),
     where="",
-    lost="whether SLAs were met, and when they say that an incident was acknowledged",
+    lost="SLAs and the acknowledgements in them",
 )
 METRICS = _Side(
     "metric_instance",
     of="id",
     fields=("id", "definition.field", "value", "field_value", "start"),
     where=f"definition.fieldIN{','.join((*STATE_FIELDS, ASSIGNED, GROUP))}^",
-    lost="changes of state, reopenings, and acknowledgements that no SLA tells",
+    lost="changes of state, reopenings, and acknowledgements outside SLAs",
 )
 
 
@@ -173,7 +173,7 @@ class ServiceNowRecords(Asked):
         except FetchError as error:
             if error.status not in REFUSED:
                 raise
-            lacking[side] = f"{side.table}: {error.message} (without it: not known are {side.lost})"
+            lacking[side] = f"{side.lost} are not known, for {side.table} cannot be read: {error.message}"
         return found
 
     def _about(self, side: _Side, ids: Sequence[str]) -> list[SideRow]:

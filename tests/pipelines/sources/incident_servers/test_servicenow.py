@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from features.incidents import as_of_view, durations
 from pipelines import sources
+from pipelines.incident_report import write_report
 from pipelines.settings import parse
 from pipelines.source_options import ServiceNow
 from pipelines.sources.rejects import NOT_FETCHED, PARTIAL
@@ -291,9 +292,19 @@ def test_without_the_right_to_a_side_table_incidents_come_with_a_note(instance, 
     assert (incidents.height, tuple(counts.unfetched), dict(counts.rejected)) == (700, (), {PARTIAL: 1})
     (reason, detail) = rejects.select("reason", "detail").row(0)
     assert reason == PARTIAL
-    assert detail.startswith(f"{table}: http://127.0.0.1")
-    assert "not known are" in detail
+    assert f"are not known, for {table} cannot be read: http://127.0.0.1" in detail
     assert len(instance.asked(table)) < 5  # of the first page not all, of the second none
+
+
+def test_the_report_says_what_could_not_be_read(instance):
+    instance.fake.tables["incident"] = [record(n) for n in range(3)]
+    instance.fake.refused = {"metric_instance": 403}
+    source = f'{{name: snow, type: servicenow, url: "{instance.server.url}"}}'
+    settings = parse(f"sources: {{incidents: [{source}]}}", instance.folder)
+    (page, *_), unread = write_report(settings, AS_OF.date(), instance.folder / "report")
+    assert not unread
+    assert "Not all is known of the incidents of snow: changes of state" in page.read_text()
+    assert "of snow: changes of state" in (instance.folder / "report" / "mttr.md").read_text()
 
 
 def test_a_side_table_that_fails_otherwise_leaves_the_rest_open(instance):
