@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
+from functools import partial
 from typing import Any
 
 from pydantic import SecretStr
@@ -24,7 +25,7 @@ from pipelines.sources.http import FetchError
 from pipelines.sources.incident_servers.json_api import JsonApi
 from pipelines.sources.incident_servers.pagerduty_log import Logged, began, events, incident
 from pipelines.sources.incident_servers.pages import Asked, Page
-from pipelines.sources.incident_servers.reading import found, records, stamp, told
+from pipelines.sources.incident_servers.reading import found, moment, records, stamp, told
 
 FULL = 100
 MOST = 10_000
@@ -65,11 +66,11 @@ class PagerDutyIncidents(Asked):
         return f"{self.name}: {total} incidents of {len(ids)} services"
 
     def pages(self, part: str, since: datetime, until: datetime) -> Iterator[Page]:
-        """The incidents whose log grew."""
+        """The incidents whose log grew. One that ended while it was read is for another night, like what it says."""
         del part
         carried: dict[str, _Log] = {}
         for end, entries in self._stretches(since.replace(microsecond=0), until):
-            logged = self._logged(entries, carried)
+            logged = [each for each in self._logged(entries, carried, until) if _ended(each) <= until]
             yield Page(
                 [incident(each, self._source) for each in logged],
                 [row for each in logged for row in events(each)],
@@ -78,7 +79,7 @@ class PagerDutyIncidents(Asked):
 
     # ------------------------------------------------------------------------------------------------------ incidents
 
-    def _logged(self, entries: Sequence[Record], carried: dict[str, _Log]) -> list[Logged]:
+    def _logged(self, entries: Sequence[Record], carried: dict[str, _Log], until: datetime) -> list[Logged]:
         """The incidents of a stretch, each with its log from the beginning.
 
         Args:
@@ -92,7 +93,7 @@ class PagerDutyIncidents(Asked):
                 newest[key] = max(newest.get(key, record), record, key=lambda each: told(each, "updated_at") or "")
                 grown.setdefault(key, {}).update(_by_id([entry]))
         unknown = [key for key in grown if key not in carried and not began(newest[key], grown[key].values())]
-        asked = dict(zip(unknown, self._api.together(self._log, unknown), strict=True))
+        asked = dict(zip(unknown, self._api.together(partial(self._log, until), unknown), strict=True))
         logged = []
         for key, entries_of in grown.items():
             before = carried.get(key) or asked.get(key) or {}
@@ -107,8 +108,8 @@ class PagerDutyIncidents(Asked):
     def _is_chosen(self, service: str | None) -> bool:
         return not self._source.services or any(fnmatchcase(service or "", glob) for glob in self._source.services)
 
-    def _log(self, key: str) -> _Log:
-        """An incident's own log; empty where it is not told any more."""
+    def _log(self, until: datetime, key: str) -> _Log:
+        """An incident's own log up to a moment; empty where it is not told any more."""
         log: list[Record] = []
         more, offset = True, 0
         try:
@@ -120,7 +121,7 @@ class PagerDutyIncidents(Asked):
         except FetchError as error:
             if error.status not in UNTOLD:
                 raise
-        return _by_id(log)
+        return _by_id(entry for entry in log if (moment(told(entry, "created_at")) or until) < until)
 
     # ------------------------------------------------------------------------------------------------------ stretches
 
@@ -186,6 +187,10 @@ def _access(access: Access) -> Access:
         return access
     key = SecretStr(f"Token token={access.bearer.get_secret_value()}")
     return access.model_copy(update={"bearer": None, "headers": {**access.headers, "Authorization": key}})
+
+
+def _ended(each: Logged) -> datetime:
+    return moment(each.ended_at) or datetime.min
 
 
 def _by_id(entries: Iterable[Record]) -> _Log:

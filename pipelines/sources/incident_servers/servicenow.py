@@ -99,9 +99,10 @@ class ServiceNowRecords(Asked):
 
     def pages(self, part: str, since: datetime, until: datetime) -> Iterator[Page]:
         """The table's records, in the order of their change."""
-        del part, until
+        del part
         lacking: dict[_Side, str] = {}
-        found = ascending(since, self._changed_since, changed=_changed, key=_id, full=FULL, more=_more)
+        ask = partial(self._changed_between, until)
+        found = ascending(since, ask, changed=_changed, key=_id, full=FULL, more=_more)
         for listed in found:
             ids = [_id(record) for record in listed]
             slas, metrics = self._rows(SLAS, ids, lacking), self._rows(METRICS, ids, lacking)
@@ -115,11 +116,12 @@ class ServiceNowRecords(Asked):
 
     # -------------------------------------------------------------------------------------------------------- records
 
-    def _changed_since(self, since: datetime, page: int) -> _Listed:
+    def _changed_between(self, until: datetime, since: datetime, page: int) -> _Listed:
         chosen = f"{self._source.query}^" if self._source.query else ""
+        span = f"sys_updated_on>={_stored(since)}^sys_updated_on<{_stored(until)}"
         found = self._records(
             self._source.table,
-            f"{chosen}sys_updated_on>={since:%Y-%m-%d %H:%M:%S}^ORDERBYsys_updated_on^ORDERBYsys_id",
+            f"{chosen}{span}^ORDERBYsys_updated_on^ORDERBYsys_id",
             fields=sorted({*FIELDS, *self._source.fields.values()}),
             display="all",
             offset=(page - 1) * STEP,
@@ -195,6 +197,10 @@ class ServiceNowRecords(Asked):
             if error.status not in REFUSED:
                 raise
             return False
+
+
+def _stored(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M:%S}"
 
 
 def _id(record: Record) -> str:

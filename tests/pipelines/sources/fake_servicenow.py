@@ -93,10 +93,10 @@ def queried(rows: Sequence[Row], query: str) -> list[Row]:
 
 
 def _holds(row: Row, term: str) -> bool:
-    found = re.fullmatch(r"([a-z_.]+)(>=|<=|=|IN)(.*)", term)
+    found = re.fullmatch(r"([a-z_.]+)(>=|<|=|IN)(.*)", term)
     assert found, term
     name, sign, value = found.groups()
     stored = _stored(row.get(name, ""))
     if sign == "IN":
         return stored in value.split(",")
-    return {"=": stored == value, ">=": stored >= value, "<=": stored <= value}[sign]
+    return {"=": stored == value, ">=": stored >= value, "<": stored < value}[sign]

@@ -259,6 +259,18 @@ def test_a_second_night_knows_the_acknowledgement_of_the_first(account):
     assert incidents.select("acknowledged_at", "resolved_at").rows() == [(AT + MINUTE, AS_OF + 9 * HOUR)]
 
 
+def test_what_ends_while_it_is_read_is_the_next_nights(account):
+    account.have("P1", ("trigger", AT), ("acknowledge", AT + MINUTE), ("resolve", NOW + SECOND))
+    late = (("trigger", AS_OF - 500 * DAY), ("annotate", AT), ("acknowledge", NOW + SECOND))
+    account.have("P2", *late, status="acknowledged")
+    counts, incidents, events, _ = account.stage()
+    assert (incidents["incident_id"].to_list(), dict(counts.rejected)) == (["P2"], {})
+    assert events["state"].to_list() == ["triggered"]
+    assert counts.fetched is not None
+    later = account.stage(as_of=AS_OF + DAY, fetched=pl.read_parquet(counts.fetched))[1]
+    assert later.sort("incident_id")["acknowledged_at"].to_list() == [AT + MINUTE, NOW + SECOND]
+
+
 def test_an_own_log_that_is_not_told_leaves_what_the_accounts_log_says(account):
     account.have("P1", ("trigger", AS_OF - 500 * DAY), ("acknowledge", AT), ("resolve", AT + HOUR))
     account.fake.secret = {"P1"}
