@@ -35,13 +35,14 @@ TABLES: Mapping[str, tuple[Sequence[str], str]] = {
 class History:
     """durations: as ``features.incidents`` has them. refused, refused_events: reason -> rows of incidents, of events.
 
-    unread: source -> why its server did not tell all that is new.
+    unread: source -> why its server did not tell all that is new. lacking: source -> what it did not tell of incidents.
     """
 
     durations: pl.DataFrame
     refused: Counter[str]
     refused_events: Counter[str]
     unread: Mapping[str, Sequence[str]]
+    lacking: Mapping[str, Sequence[str]]
 
 
 def read(settings: Settings, as_of: datetime) -> History:
@@ -78,6 +79,7 @@ def read(settings: Settings, as_of: datetime) -> History:
         sum((Counter(each.counts.rejected) for each in staged.values()), Counter()),
         sum((Counter(each.event_counts.rejected) for each in staged.values()), Counter()),
         {name: each.unfetched for name, each in staged.items() if each.unfetched},
+        {name: each.notes for name, each in staged.items() if each.notes},
     )
 
 

@@ -43,7 +43,9 @@ def write_report(settings: Settings, night: date, out: Path) -> tuple[list[Path]
     as_of = cut(night, settings.zone)
     history = incident_history.read(settings, as_of)
     refused = history.refused, history.refused_events
-    beside = Beside(calendar(settings), *refused, *_foreseen(settings, as_of), unread=history.unread)
+    beside = Beside(
+        calendar(settings), *refused, *_foreseen(settings, as_of), unread=history.unread, lacking=history.lacking
+    )
     found = trends(history.durations, as_of, settings.incidents, beside)
     try:
         return write(found, out), history.unread

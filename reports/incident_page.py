@@ -50,6 +50,7 @@ def render(trends: IncidentTrends) -> str:
             averted=None if trends.averted is None else words.averted_sentence(trends.averted),
             quality=trends.quality,
             unread=[words.unread_sentence(source, whys) for source, whys in trends.unread.items()],
+            lacking=[words.lacking_sentence(source, notes) for source, notes in trends.lacking.items()],
             grains={grain: _rows(trends, grain) for grain in trends.periods},
             shown=_shown_columns(trends),
             mean_coverage=mean_coverage,

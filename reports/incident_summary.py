@@ -15,6 +15,7 @@ def summary_markdown(trends: IncidentTrends) -> str:
     """The verdicts, what they rest on, goals, and the costliest problems. Text of incidents is harmless in it."""
     lines = [f"**Incidents as of {trends.as_of:%Y-%m-%d %H:%M} UTC**", ""]
     lines += [f"- {escape_markdown(words.unread_sentence(*each), 400)}" for each in trends.unread.items()]
+    lines += [f"- {escape_markdown(words.lacking_sentence(*each), 400)}" for each in trends.lacking.items()]
     for headline in headlines(trends):
         told = " ".join(headline[name] for name in ("sentence", "power", "change", "tension") if headline[name])
         lines.append(f"- **{headline['name']}: {headline['verdict']}.** {told}")

@@ -51,6 +51,7 @@ class Beside:
         risks: open predictions, the columns of ``problems.RISKS``.
         promises: settled tickets, the columns of ``averted.PROMISES``, of the months that verdicts are about.
         unread: source -> why its server did not tell all that is new.
+        lacking: source -> what its server did not tell of its incidents.
     """
 
     calendar: WorkingCalendar | None = None
@@ -59,6 +60,7 @@ class Beside:
     risks: pl.DataFrame | None = None
     promises: pl.DataFrame | None = None
     unread: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    lacking: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ class IncidentTrends:
         goals: each with its verdict; problems: likewise, in order of rank, of the `candidates`.
         practice: of major incidents of the months that verdicts are about.
         averted: what predictions may have saved.
-        quality: what all of it rests on. unread: as in `Beside`.
+        quality: what all of it rests on. unread, lacking: as in `Beside`.
     """
 
     as_of: datetime
@@ -105,6 +107,7 @@ class IncidentTrends:
     averted: Averted | None
     quality: Quality
     unread: Mapping[str, Sequence[str]]
+    lacking: Mapping[str, Sequence[str]]
 
 
 def trends(
@@ -169,6 +172,7 @@ def trends(
         averted=None if beside.promises is None else averted(beside.promises, recent, options.minimum_n),
         quality=rests_on,
         unread=beside.unread,
+        lacking=beside.lacking,
     )
 
 

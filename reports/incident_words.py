@@ -110,6 +110,11 @@ def unread_sentence(source: str, whys: Sequence[str]) -> str:
     return f"{source} was not read to the end, so what is new there is missing: {whys[0]}{more}"
 
 
+def lacking_sentence(source: str, notes: Sequence[str]) -> str:
+    """What is not known of a server's incidents, though it told all of them."""
+    return f"Not all is known of the incidents of {source}: {'; '.join(notes)}"
+
+
 def goal_name(standing: Standing) -> str:
     about = "".join(f", {dimension} {value}" for dimension, value in standing.slice.key.items())
     return (

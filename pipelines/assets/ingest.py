@@ -88,6 +88,7 @@ def staged_incidents(context: dg.AssetExecutionContext, site: dg.ResourceParam[S
     of_incidents: Counter[str] = Counter()
     of_events: Counter[str] = Counter()
     unread: dict[str, list[str]] = {}
+    lacking: dict[str, list[str]] = {}
     remembered = fetched_before(night)
     with night.progress.stage("read incidents", len(configured)) as advance, night.warehouse.scratch() as con:
         for source in configured:
@@ -111,11 +112,12 @@ def staged_incidents(context: dg.AssetExecutionContext, site: dg.ResourceParam[S
             of_incidents.update(staged.counts.rejected)
             of_events.update(staged.event_counts.rejected)
             unread |= {source.name: list(staged.unfetched)} if staged.unfetched else {}
+            lacking |= {source.name: list(staged.notes)} if staged.notes else {}
             advance(1)
         frames = {name: staged_files(night, "incidents", name) for name in ("incidents", "incident_events")}
         results = checks.run(con, checks.INCIDENTS, INCIDENTS, frames, night.as_of)
     refused = {"incidents": of_incidents, "events": of_events}
-    told = {"counts": counts, "rejected": rejected, "refused": refused, "unread": unread}
+    told = {"counts": counts, "rejected": rejected, "refused": refused, "unread": unread, "lacking": lacking}
     night.frames.note("staged.incidents", told)
     return dg.MaterializeResult(
         metadata=metadata.counts(counts) | {"rejected": metadata.tally(rejected, "reason")}, check_results=results

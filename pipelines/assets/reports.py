@@ -43,8 +43,9 @@ def incident_trends(context: dg.AssetExecutionContext, site: dg.ResourceParam[Si
         noted = night.frames.noted("staged.incidents")
         refused, calendar = noted["refused"], incident_report.calendar(night.settings)
         beside = incident_report.Beside(
-            calendar, refused["incidents"], refused["events"], *foreseen, unread=noted["unread"]
-        )
+            calendar, refused["incidents"], refused["events"], *foreseen,
+            unread=noted["unread"], lacking=noted["lacking"],
+        )  # fmt: skip
         trends = incident_report.trends(durations, night.as_of, night.settings.incidents, beside)
         path = night.frames.write("reports.incident_trends", trends.table)
         written = incident_report.write(trends, night.reports)

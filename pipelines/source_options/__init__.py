@@ -18,7 +18,9 @@ from pipelines.source_options.incidents import (
     IncidentFiles,
     IncidentServer,
     Jira,
+    PagerDuty,
     Redmine,
+    ServiceNow,
     StatusPage,
     ZabbixProblems,
 )
@@ -36,9 +38,11 @@ __all__ = [
     "Jira",
     "MetricFiles",
     "MetricSource",
+    "PagerDuty",
     "Prometheus",
     "Redmine",
     "Server",
+    "ServiceNow",
     "Sql",
     "StatusPage",
     "Tls",
@@ -68,11 +72,14 @@ IncidentSource = Annotated[
     | Annotated[GitLab, Tag("gitlab")]
     | Annotated[Jira, Tag("jira")]
     | Annotated[Redmine, Tag("redmine")]
+    | Annotated[PagerDuty, Tag("pagerduty")]
+    | Annotated[ServiceNow, Tag("servicenow")]
     | Annotated[StatusPage, Tag("statuspage")]
     | Annotated[ZabbixProblems, Tag("zabbix")],
     Discriminator(_type),
 ]
 TYPES = (
-    "files", "prometheus", "sql", "zabbix", "alerts", "github", "gitlab", "jira", "redmine", "statuspage",
+    "files", "prometheus", "sql", "zabbix", "alerts", "github", "gitlab", "jira", "pagerduty", "redmine", "servicenow",
+    "statuspage",
 )  # fmt: skip
 """The tags, which are no part of a key."""

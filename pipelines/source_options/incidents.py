@@ -286,3 +286,37 @@ class StatusPage(IncidentServer):
         if self.url is None and not self.paths:
             raise ValueError("give url, the page's address, or paths of saved answers")
         return self
+
+
+def _table(text: str) -> str:
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", text):
+        raise ValueError(f"{text!r} is no table; write its name as ServiceNow does, such as incident")
+    return text
+
+
+def _encoded_query(text: str) -> str:
+    if re.search(r"(\^|^)(NQ|ORDERBY)", text):
+        raise ValueError("a query must hold no ^NQ and no ORDERBY, for times and order are added to it; leave them out")
+    return text.strip("^ ")
+
+
+class ServiceNow(IncidentServer):
+    """Records of a ServiceNow instance."""
+
+    type: Literal["servicenow"]
+    url: Server = Field(description="of the instance: https://acme.service-now.com")
+    table: Annotated[str, AfterValidator(_table)] = Field(default="incident", description="that holds the incidents")
+    query: Annotated[str, AfterValidator(_encoded_query)] = Field(
+        default="", description="encoded query that chooses among them: active=true^priority<=2"
+    )
+
+
+class PagerDuty(IncidentServer):
+    """Incidents of a PagerDuty account."""
+
+    type: Literal["pagerduty"]
+    url: Server = Field(
+        default="https://api.pagerduty.com", description="of its API; https://api.eu.pagerduty.com in the EU"
+    )
+    teams: list[str] = Field(default_factory=list, description="ids of teams, such as PQ9K7I8; none: all")
+    services: list[str] = Field(default_factory=list, description="globs of services' names; none: all")

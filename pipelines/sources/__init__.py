@@ -30,8 +30,10 @@ from pipelines.source_options import (
     Jira,
     MetricFiles,
     MetricSource,
+    PagerDuty,
     Prometheus,
     Redmine,
+    ServiceNow,
     Sql,
     StatusPage,
     Zabbix,
@@ -45,7 +47,9 @@ from pipelines.sources.incident_servers.alerts import AlertEpisodes
 from pipelines.sources.incident_servers.github import GitHubIssues
 from pipelines.sources.incident_servers.gitlab import GitLabIssues
 from pipelines.sources.incident_servers.jira import JiraIssues
+from pipelines.sources.incident_servers.pagerduty import PagerDutyIncidents
 from pipelines.sources.incident_servers.redmine import RedmineIssues
+from pipelines.sources.incident_servers.servicenow import ServiceNowRecords
 from pipelines.sources.incident_servers.statuspage import StatusPageIncidents
 from pipelines.sources.incident_servers.zabbix_problems import ZabbixIncidents
 from pipelines.sources.metric_staging import StagedMetrics
@@ -119,6 +123,8 @@ INCIDENTS: dict[type, IncidentModule] = {
     Redmine: Served(RedmineIssues),
     StatusPage: Served(StatusPageIncidents),
     ZabbixProblems: Served(ZabbixIncidents),
+    PagerDuty: Served(PagerDutyIncidents),
+    ServiceNow: Served(ServiceNowRecords),
 }
 """Settings model -> module."""
 

@@ -24,6 +24,8 @@ import real_postgres
 import real_redmine
 from fake_gitlab import FakeGitLab
 from fake_jira import FakeIssue, FakeJira, Move, adf
+from fake_pagerduty import FakePagerDuty
+from fake_servicenow import FakeServiceNow
 from fake_zabbix import FakeProblem, FakeZabbix
 from loopback import Answer, Asked, Loopback, loopback
 from pydantic import SecretStr
@@ -37,7 +39,9 @@ from pipelines.source_options import (
     IncidentServer,
     IncidentSource,
     Jira,
+    PagerDuty,
     Redmine,
+    ServiceNow,
     StatusPage,
     ZabbixProblems,
 )
@@ -566,6 +570,158 @@ class StatusPageAdapter(HttpAdapter):
         }  # fmt: skip
 
 
+# ----------------------------------------------------------------------------------------------------------- ServiceNow
+
+
+class ServiceNowAdapter(HttpAdapter):
+    model = ServiceNow
+    knows = KNOWABLE
+    full = 500
+
+    def __init__(self):
+        super().__init__()
+        self.instance = FakeServiceNow(self.server.url, {"task_sla": [], "metric_instance": []})
+
+    @property
+    def source(self) -> IncidentSource:
+        return ServiceNow.model_validate(self.options(type="servicenow", url=self.server.url))
+
+    def key(self, number: int) -> str:
+        return f"INC{number:07}"
+
+    def is_page(self, asked: Asked) -> bool:
+        return urlsplit(asked.path).path == "/api/now/table/incident" and query(asked)["sysparm_limit"] == "500"
+
+    def serve(self, incidents: Sequence[Given]) -> None:
+        super().serve(incidents)
+        self.instance.tables["incident"] = [self._record(each) for each in incidents]
+        self.instance.tables["metric_instance"] = [row for each in incidents for row in self._metrics(each)]
+
+    def answer(self, asked: Asked) -> Answer:
+        return self.instance.answer(asked)
+
+    def _record(self, given: Given) -> dict:
+        return {
+            "sys_id": f"{given.number:032x}",
+            "number": self.key(given.number),
+            "short_description": given.title,
+            "description": given.text,
+            "state": self._life(given)[-1][1],
+            "priority": ("2", given.severity),
+            "business_service": (f"{1:032x}", given.service),
+            "opened_at": snow(given.created),
+            "sys_created_on": snow(given.created),
+            "resolved_at": snow(given.resolved or (given.reopened[-1][0] if given.reopened else None)),
+            "closed_at": "",
+            "sys_updated_on": snow(given.updated),
+            "reopen_count": str(len(given.reopened)),
+            "correlation_display": "forewarn" if given.marked else "",
+        }
+
+    @staticmethod
+    def _life(given: Given) -> list[tuple[datetime, tuple[str, str]]]:
+        new, work, done, void = ("1", "Neu"), ("2", "In Arbeit"), ("6", "Gelöst"), ("8", "Abgebrochen")
+        life = [(given.created, new)]
+        life += [(given.acknowledged, work)] if given.acknowledged else []
+        for resolved, reopened in given.reopened:
+            life += [(resolved, done), (reopened, work)]
+        life += [(given.resolved, done)] if given.resolved else []
+        life += [(given.cancelled, void)] if given.cancelled else []
+        return life
+
+    def _metrics(self, given: Given) -> list[dict]:
+        return [
+            {
+                "sys_id": f"{given.number:028x}{n:04x}",
+                "id": f"{given.number:032x}",
+                "definition.field": "incident_state",
+                "value": word,
+                "field_value": number,
+                "start": snow(at),
+            }
+            for n, (at, (number, word)) in enumerate(self._life(given))
+        ]
+
+
+def snow(at: datetime | None) -> str:
+    return "" if at is None else f"{at:%Y-%m-%d %H:%M:%S}"
+
+
+# ------------------------------------------------------------------------------------------------------------ PagerDuty
+
+
+class PagerDutyAdapter(HttpAdapter):
+    model = PagerDuty
+    knows = KNOWABLE
+    contract = "pagerduty-rest"
+    full = 500
+
+    def __init__(self):
+        super().__init__()
+        self.account = FakePagerDuty()
+
+    @property
+    def source(self) -> IncidentSource:
+        return PagerDuty.model_validate(self.options(type="pagerduty", url=self.server.url))
+
+    def key(self, number: int) -> str:
+        return f"P{number:06}"
+
+    def is_page(self, asked: Asked) -> bool:
+        return self.account.is_page(asked)
+
+    def is_ours(self, asked: Asked) -> bool:
+        return asked.headers.get("Authorization") == f"Token token={SECRET}"
+
+    def serve(self, incidents: Sequence[Given]) -> None:
+        super().serve(incidents)
+        self.account.incidents = {self.key(each.number): self._incident(each) for each in incidents}
+        self.account.log = [entry for each in incidents for entry in self._log(each)]
+
+    def answer(self, asked: Asked) -> Answer:
+        return self.account.answer(asked)
+
+    def _incident(self, given: Given) -> dict:
+        key = self.key(given.number)
+        status = "resolved" if given.ended else "acknowledged" if given.acknowledged else "triggered"
+        return {
+            "id": key,
+            "type": "incident",
+            "title": given.title,
+            "summary": f"[#{given.number}] {given.title}",
+            "incident_key": "forewarn:1" if given.marked else None,
+            "service": {"id": "PSHOP", "type": "service_reference", "summary": given.service},
+            "teams": [],
+            "urgency": given.severity,
+            "priority": None,
+            "status": status,
+            "created_at": z(given.created),
+            "updated_at": z(given.updated),
+            "resolved_at": z(given.ended),
+            "last_status_change_at": z(given.updated),
+            "resolve_reason": {"type": "merge_resolve_reason", "incident": {"id": "P1"}} if given.cancelled else None,
+            "first_trigger_log_entry": {"id": f"{key}-0", "type": "trigger_log_entry_reference"},
+        }
+
+    def _log(self, given: Given) -> list[dict]:
+        life = [("trigger", given.created), ("acknowledge", given.acknowledged)]
+        for resolved, reopened in given.reopened:
+            life += [("resolve", resolved), ("reopen", reopened)]
+        life += [("resolve", given.ended), ("annotate", given.updated_at)]
+        key = self.key(given.number)
+        return [
+            {
+                "id": f"{key}-{n}",
+                "type": f"{kind}_log_entry",
+                "created_at": z(at),
+                "incident": key,
+                "channel": {"type": "api", "details": given.text} if kind == "trigger" else {"type": "website"},
+            }
+            for n, (kind, at) in enumerate(life)
+            if at
+        ]
+
+
 ADAPTERS: tuple[type[IncidentAdapter], ...] = (
     GitHubAdapter,
     GitLabAdapter,
@@ -575,6 +731,8 @@ ADAPTERS: tuple[type[IncidentAdapter], ...] = (
     AlertsAdapter,
     StatusPageAdapter,
     ZabbixAdapter,
+    ServiceNowAdapter,
+    PagerDutyAdapter,
 )
 
 
