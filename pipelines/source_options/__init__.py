@@ -1,7 +1,7 @@
 """The options of the sources: what forewarn.yaml says under ``sources``. A new type of source adds a line here.
 
-Belongs here: which types there are. Not here: their models (``access``, ``metrics``, ``incidents``), and anything that
-reads a source.
+Belongs here: which types there are. Not here: their models (``metrics``, ``incidents``, ``trackers``, ``pagers``), and
+anything that reads a source.
 """
 
 from __future__ import annotations
@@ -11,20 +11,10 @@ from typing import Annotated, Any
 from pydantic import Discriminator, Tag
 
 from pipelines.source_options.access import Access, Server, Tls
-from pipelines.source_options.incidents import (
-    Alerts,
-    GitHub,
-    GitLab,
-    IncidentFiles,
-    IncidentServer,
-    Jira,
-    PagerDuty,
-    Redmine,
-    ServiceNow,
-    StatusPage,
-    ZabbixProblems,
-)
+from pipelines.source_options.incidents import IncidentFiles, IncidentServer
 from pipelines.source_options.metrics import MetricFiles, Prometheus, Sql, Zabbix, ZabbixKey
+from pipelines.source_options.pagers import Alerts, PagerDuty, StatusPage, ZabbixProblems
+from pipelines.source_options.trackers import GitHub, GitLab, Jira, Redmine, ServiceNow
 
 __all__ = [
     "TYPES",

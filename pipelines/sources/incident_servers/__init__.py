@@ -1,6 +1,6 @@
 """Trackers and pagers that are asked for incidents over a network.
 
-A new one is a module here with a class like `pages.Asked`, a settings model (``pipelines.source_options.incidents``),
+A new one is a module here with a class like `pages.Asked`, a settings model (``pipelines.source_options``),
 and a line in the registry (``pipelines.sources.INCIDENTS``).
 
 Belongs here: servers of incidents, and what all of them share. Not here: rules for rows (``incident_rows``).

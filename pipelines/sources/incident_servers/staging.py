@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from time import monotonic
 
 import duckdb
 import polars as pl
@@ -65,12 +66,13 @@ def stage(
         server: opened; not yet entered.
     """
     with workspace(con, folder) as (own, landing):
-        times.prepare(own, as_of=as_of, now=now)
-        got = _Got()
+        got, began = _Got(), monotonic()
         asking = _Asking(own, landing, source, as_of, now, fetched)
         with server as asked:
             for part in asked.parts:
                 asking.fetch(asked, part, got)
+        # What happened while the server was asked is no future.
+        times.prepare(own, as_of=as_of, now=now + timedelta(seconds=monotonic() - began))
         files = [*got.reports, *got.event_reports]
         said = [(NOT_FETCHED, *fault) for fault in got.unfetched] + [(PARTIAL, *note) for note in got.notes]
         rejects = Rejects(own, source.name, [*(file.name for file in files), *(what for _, what, _ in said)])

@@ -30,7 +30,7 @@ from typing import Any, get_args
 
 from pipelines.settings import Settings
 from pipelines.source_options import ZabbixProblems
-from pipelines.source_options.incidents import Severity
+from pipelines.source_options.pagers import Severity
 from pipelines.sources.access import address
 from pipelines.sources.errors import NotFetchedError
 from pipelines.sources.incident_servers.pages import Asked, Page, Row, finished

@@ -1,4 +1,4 @@
-"""What every incident server's source must do. A new one adds an adapter (``incident_adapters``) and nothing here."""
+"""What every incident server's source must do. A new one adds an adapter (``desks``) and nothing here."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -8,21 +8,8 @@ from pathlib import Path
 import duckdb
 import polars as pl
 import pytest
-from incident_adapters import (
-    ADAPTERS,
-    DAY,
-    HOUR,
-    KNOWABLE,
-    MINUTE,
-    SECRET,
-    SERVICE,
-    SEVERITY,
-    Given,
-    HttpAdapter,
-    IncidentAdapter,
-    adapters,
-    contract_faults,
-)
+from desks import ADAPTERS, adapters, contract_faults
+from desks.given import DAY, HOUR, KNOWABLE, MINUTE, SECRET, SERVICE, SEVERITY, Given, HttpAdapter, IncidentAdapter
 from loopback import Answer
 
 from features.incidents import as_of_view, durations

@@ -6,7 +6,8 @@ from datetime import date, datetime
 from pathlib import Path
 
 import pytest
-from incident_adapters import DAY, HOUR, MINUTE, SECRET, GitHubAdapter, Given
+from desks.github import GitHubAdapter
+from desks.given import DAY, HOUR, MINUTE, SECRET, Given
 from rich.console import Console
 
 from pipelines.incident_report import write_report
