@@ -68,11 +68,10 @@ def compose(parcel: Parcel, envelope: Envelope, sent_at: datetime) -> EmailMessa
         subtype="html",
         cte="quoted-printable",
     )
-    page = message.get_payload()[-1]  # pyright: ignore[reportIndexIssue, reportOptionalSubscript]
-    for name, png in charts.items():
-        page.add_related(  # pyright: ignore[reportAttributeAccessIssue]
-            png, "image", "png", cid=f"<{cids[name]}>", filename=f"{name}.png", disposition="inline"
-        )
+    if (page := message.get_body(("html",))) is not None:
+        for name, png in charts.items():
+            file = f"{name}.png"
+            page.add_related(png, "image", "png", cid=f"<{cids[name]}>", filename=file, disposition="inline")
     for name, kind in attached.items():
         content = parcel.files[f"mttr.{kind}"]
         message.add_attachment(content, MIME[kind], kind, filename=name, params={"charset": "utf-8"})

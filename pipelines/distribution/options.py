@@ -132,7 +132,9 @@ class Webhook(Destination):
     """One POST to a chat's incoming webhook, or to a program of your own."""
 
     type: Literal["webhook"]
-    url: Hook = Field(description="from the environment: ${CHAT_WEBHOOK}. Whoever knows it can post, so it is shown nowhere")
+    url: Hook = Field(
+        description="from the environment: ${CHAT_WEBHOOK}. Whoever knows it can post, so it is shown nowhere"
+    )
     format: Format = Field(
         default="json",
         description="slack and mattermost: a message; teams: an Adaptive Card, as Workflows take it; markdown: mttr.md;"
