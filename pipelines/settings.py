@@ -205,6 +205,11 @@ class Settings(Options):
         """Where people say whether tickets were useful."""
         return self.path(self.tickets.feedback) if self.tickets.feedback else self.root / "feedback.csv"
 
+    @property
+    def today(self) -> date:
+        """The night that is run when none is named: an archive's own, else today's in the schedule's zone."""
+        return self.calendar.as_of or datetime.now(self.zone).date()
+
     def report_folder(self, night: date) -> Path:
         """Where a night's pages stand."""
         return self.root / "reports" / night.isoformat()

@@ -71,18 +71,18 @@ def _slack(parcel: Parcel, letter_id: str, link: str | None) -> dict[str, Any]:
         told = " ".join((*verdict.sentences, *verdict.caveats))
         lines.append(f"{MARKS[verdict.badge]} *{verdict.name}: {verdict.verdict}.* {_slack_text(told)}")
         lines.append(f"_{_slack_text(verdict.measured)}_")
-    lines += [f"{MARKS[each.badge]} *Goal {each.verdict}.* {_slack_line(each)}" for each in letter.goals]
-    lines += [f"{MARKS[each.badge]} {_slack_line(each)}: {each.verdict}" for each in letter.parts]
+    lines += [f"{MARKS[each.badge]} Goal: {_slack_line(each)}" for each in letter.goals]
+    lines += [f"{MARKS[each.badge]} {_slack_line(each)}" for each in letter.parts]
     if letter.problems:
         lines.append("Costliest recurring incidents:")
-        lines += [f"• {_slack_line(each)}; {each.verdict}" for each in letter.problems]
+        lines += [f"• {_slack_line(each)}" for each in letter.problems]
     if link:
         lines.append(f"<{_slack_entities(link)}|The whole report>")
     return {"text": "\n".join(lines), "unfurl_links": False, "unfurl_media": False}
 
 
 def _slack_line(line: Line) -> str:
-    return f"{_slack_text(line.name)}: {_slack_text(line.said)}"
+    return f"{_slack_text(line.name)} ({_slack_text(line.said).removesuffix('.')}): *{line.verdict}*"
 
 
 def _slack_text(text: str) -> str:
@@ -138,7 +138,9 @@ def _card_verdict(verdict: Verdict) -> list[dict[str, Any]]:
 
 def _card_line(line: Line) -> dict[str, Any]:
     return _runs(
-        _run(line.name, weight="Bolder"), _run(f": {line.said}; "), _run(line.verdict, color=COLOURS[line.badge])
+        _run(line.name, weight="Bolder"),
+        _run(f" ({line.said.removesuffix('.')}): "),
+        _run(line.verdict, color=COLOURS[line.badge]),
     )
 
 

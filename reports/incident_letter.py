@@ -20,6 +20,7 @@ from reports import incident_words as words
 from reports.incident_page import headlines
 from reports.incident_trends import IncidentTrends
 from reports.incident_words import BADGES, NAMES
+from reports.problems import Problem
 from reports.text import one_line, plain_spaces
 
 PARTS, PROBLEMS = 5, 3
@@ -143,7 +144,7 @@ def letter(trends: IncidentTrends, night: date) -> Letter:
         problems=tuple(
             Line(
                 one_line(problem.title or problem.category or problem.service or "", 80),
-                f"{words.hours(problem.seconds_lost)} lost in {words.count(problem.n)} incidents",
+                _lost(problem),
                 judged.verdict,
                 BADGES.get(judged.verdict, "quiet"),
             )
@@ -176,6 +177,12 @@ def _of_headline(headline: dict[str, Any]) -> Verdict:
         total=usable["total"],
         excluded=dict(usable["excluded"]),
     )
+
+
+def _lost(problem: Problem) -> str:
+    """Where, and how much: 'shop: 121 h lost in 60 incidents'."""
+    where = f"{one_line(problem.service, 60)}: " if problem.service and problem.title else ""
+    return f"{where}{words.hours(problem.seconds_lost)} lost in {words.count(problem.n)} incidents"
 
 
 def _given(headline: dict[str, Any], *names: str) -> tuple[str, ...]:

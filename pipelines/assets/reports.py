@@ -26,7 +26,7 @@ from reports.incident_summary import summary_markdown
 
 INCIDENT_TRENDS = ["reports", "incident_trends"]
 RUNS = ["main", "runs"]
-DISTRIBUTION = ["reports", "distribution"]
+SNAPSHOT = ["main", "snapshot"]
 
 
 @dg.asset(
@@ -144,10 +144,27 @@ def digest(context: dg.AssetExecutionContext, site: dg.ResourceParam[Site]) -> d
 
 
 @dg.asset(
-    key=DISTRIBUTION,
+    key=SNAPSHOT,
+    group_name="reports",
+    kinds={"duckdb"},
+    deps=[RUNS, ["reports", "tickets"]],
+    pool="warehouse",
+    description="The readers' copy of the warehouse, without raw samples; replaced whole.",
+)
+def snapshot(context: dg.AssetExecutionContext, site: dg.ResourceParam[Site]) -> dg.MaterializeResult:
+    night = site.night(context)
+    with night.progress.stage("snapshot for readers"):
+        path = night.warehouse.snapshot()
+    return dg.MaterializeResult(
+        metadata={"file": dg.MetadataValue.path(path), "bytes": dg.MetadataValue.int(path.stat().st_size)}
+    )
+
+
+@dg.asset(
+    key=["reports", "distribution"],
     group_name="reports",
     kinds={"html"},
-    deps=[RUNS, INCIDENT_TRENDS],
+    deps=[RUNS, INCIDENT_TRENDS, SNAPSHOT],  # last, so that no server that is slow keeps the rest waiting
     pool="warehouse",
     description="The incident report, to those who get it by mail or webhook: once a night and destination.",
 )
@@ -160,24 +177,7 @@ def distribution(context: dg.AssetExecutionContext, site: dg.ResourceParam[Site]
         return dg.MaterializeResult(metadata={"skipped": "the settings name nobody under distribution"})
     with night.progress.stage("send the incident report"):
         sent = sending.send_due(night.settings, night.date, WarehouseRecord(night.warehouse))
-    return dg.MaterializeResult(metadata={each.destination: f"{each.became}: {each.told}" for each in sent})
-
-
-@dg.asset(
-    key=["main", "snapshot"],
-    group_name="reports",
-    kinds={"duckdb"},
-    deps=[RUNS, ["reports", "tickets"], DISTRIBUTION],
-    pool="warehouse",
-    description="The readers' copy of the warehouse, without raw samples; replaced whole.",
-)
-def snapshot(context: dg.AssetExecutionContext, site: dg.ResourceParam[Site]) -> dg.MaterializeResult:
-    night = site.night(context)
-    with night.progress.stage("snapshot for readers"):
-        path = night.warehouse.snapshot()
-    return dg.MaterializeResult(
-        metadata={"file": dg.MetadataValue.path(path), "bytes": dg.MetadataValue.int(path.stat().st_size)}
-    )
+    return dg.MaterializeResult(metadata={each.destination: each.told for each in sent})
 
 
 def _verdicts(trends: incident_report.IncidentTrends) -> dict[str, int]:
@@ -241,4 +241,4 @@ def _tally(values: pl.Series) -> dict[str, int]:
     return dict(sorted(Counter(values.to_list()).items(), key=lambda item: (-item[1], item[0])))
 
 
-ASSETS = [incident_trends, published_results, tickets, digest, distribution, snapshot]
+ASSETS = [incident_trends, published_results, tickets, digest, snapshot, distribution]

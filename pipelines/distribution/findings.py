@@ -8,7 +8,7 @@ from typing import Literal
 from pipelines.distribution import smtp, webhook
 from pipelines.distribution.errors import NotSentError
 from pipelines.distribution.options import Email, Webhook
-from pipelines.settings import Settings, night_of
+from pipelines.settings import Settings
 from reports.due_nights import is_due, next_due
 
 Level = Literal["ok", "note", "fault"]
@@ -42,6 +42,6 @@ def _hook(named: str, options: Webhook, settings: Settings) -> Iterator[tuple[Le
 
 
 def _next(options: Email | Webhook, settings: Settings) -> str:
-    tonight = night_of(None, settings)
+    tonight = settings.today
     due = tonight if is_due(tonight, options.nights) else next_due(tonight, options.nights)
     return f"next on {due:%a} {due}"

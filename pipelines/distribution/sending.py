@@ -21,7 +21,7 @@ from pipelines.distribution import parcels, smtp, webhook
 from pipelines.distribution.errors import NotSentError
 from pipelines.distribution.options import Destination, Email, Webhook
 from pipelines.distribution.record import Entry, Record
-from pipelines.settings import Settings, night_of
+from pipelines.settings import Settings
 from reports.due_nights import PATIENCE, next_due, outstanding
 from reports.incident_chat import post
 from reports.incident_letter import Parcel
@@ -31,7 +31,7 @@ from reports.receivers import mailbox
 
 @dataclass(frozen=True)
 class Sent:
-    """What became of a destination: sent, failed, or rested (nothing was due, or it has it already); and more of it."""
+    """What became of a destination, and the same in words; rested: nothing was due, or it had it already."""
 
     destination: str
     became: Literal["sent", "failed", "rested"]
@@ -43,8 +43,11 @@ def send_due(settings: Settings, tonight: date, record: Record) -> list[Sent]:
 
     A night that is long past sends nothing: who fills an archive does not want a mail for each Monday of it.
     """
-    if night_of(None, settings) - tonight >= PATIENCE:
-        return [Sent(each.name, "rested", f"the night of {tonight} is long past") for each in settings.distribution]
+    if settings.today - tonight >= PATIENCE:
+        return [
+            Sent(each.name, "rested", f"the night of {tonight} is long past; nothing sent")
+            for each in settings.distribution
+        ]
     return [_send_due(each, settings, tonight, record) for each in settings.distribution]
 
 
@@ -57,8 +60,8 @@ def _send_due(destination: Destination, settings: Settings, tonight: date, recor
     }
     night = outstanding(tonight, destination.nights, arrived)
     if night is None:
-        told = "it has tonight's" if arrived.get(tonight) else f"next: {next_due(tonight, destination.nights)}"
-        return Sent(destination.name, "rested", told)
+        has = f"has the report of {tonight}; " if arrived.get(tonight) else "nothing due; "
+        return Sent(destination.name, "rested", f"{has}next: {next_due(tonight, destination.nights)}")
     return _send(destination, settings, night, settings.report_folder(night), record)
 
 
@@ -82,7 +85,7 @@ def _send(
     entry = record.entries(destination.name).get(night, Entry(destination.name, night, "intended"))
     if entry.state == "done":
         if not again:
-            return Sent(destination.name, "rested", f"it has that of {night}, since {entry.changed_at} UTC")
+            return Sent(destination.name, "rested", f"has the report of {night} since {entry.changed_at} UTC")
         entry = replace(entry, number=entry.number + 1)
     record.write(replace(entry, state="intended", error=None))
     try:
@@ -90,9 +93,9 @@ def _send(
     except NotSentError as error:
         taken = (*entry.taken, *error.taken)
         record.write(replace(entry, state="failed", taken=taken, error=str(error)))
-        return Sent(destination.name, "failed", str(error))
+        return Sent(destination.name, "failed", f"not sent: {error}")
     record.write(replace(entry, state="done", taken=(), error=None))
-    return Sent(destination.name, "sent", f"the report of {night} {told}")
+    return Sent(destination.name, "sent", f"sent the report of {night} {told}")
 
 
 def _carry(destination: Destination, settings: Settings, parcel: Parcel, entry: Entry) -> str:
