@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Discriminator, Field, SecretStr, Tag, model
 
 from features.names import Name
 from features.options import Options
-from pipelines.source_options import Access, Tls, Token
+from pipelines.source_options.access import Access, Tls, Token
 from reports.receivers import DueOn, Format, mailbox
 
 PORTS = {"starttls": 587, "tls": 465, "none": 25}

@@ -20,7 +20,7 @@ from typing import Any
 from pipelines.distribution.errors import NotSentError
 from pipelines.distribution.options import Email
 from pipelines.settings import Settings
-from pipelines.sources.access import SHORTEST_SECRET, cause, context_of
+from pipelines.sources.access import SHORTEST_SECRET, cause, context_of, plain
 from pipelines.sources.errors import InputError
 from reports.receivers import mailbox
 
@@ -192,7 +192,7 @@ def _said(error: Exception, options: Email) -> str:
 
 def _answer(code: int, said: bytes | str, secrets: Sequence[str]) -> str:
     text = said.decode("utf-8", "replace") if isinstance(said, bytes) else said
-    return cause(Exception(f"{code} {text}"), secrets)[:LONGEST_SAID]
+    return plain(f"{code} {text}", secrets)[:LONGEST_SAID]
 
 
 def _secrets(options: Email) -> list[str]:

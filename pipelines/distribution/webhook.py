@@ -19,10 +19,11 @@ from pipelines.distribution.errors import NotSentError
 from pipelines.distribution.options import Webhook, is_loopback
 from pipelines.settings import Settings
 from pipelines.sources.access import SHORTEST_SECRET
-from pipelines.sources.errors import InputError, shown
+from pipelines.sources.errors import InputError
 from pipelines.sources.http import Client, FetchError, SlowError, UnreachableError, refusal
 
-SURELY_NOT_TAKEN = (429, 503)
+SURELY_NOT_TAKEN = (403, 429, 503)
+"""Of the refusals that pass; 403 is one where a server's budget of requests is used up."""
 LARGEST_SAID = 2000  # bytes of an answer that are looked at
 LONGEST_SAID = 100
 MENDS = {
@@ -60,7 +61,7 @@ def _once(client: Client, options: Webhook, content: bytes, headers: dict[str, s
     try:
         with client.answer("POST", url, follow=False, content=content, headers=headers) as (response, body):
             if not response.is_success:
-                said = _said(body, options)
+                said = _said(client, body)
                 raise refusal("the webhook", response, said, MENDS.get(response.status_code, "see to its settings"))
     except FetchError as error:
         if error.passing and not (isinstance(error, UnreachableError) or error.status in SURELY_NOT_TAKEN):
@@ -75,7 +76,7 @@ def _doubtful(error: FetchError, options: Webhook) -> str:
     return f"{error}. It may have arrived or not"
 
 
-def _said(body: Iterator[bytes], options: Webhook) -> str:
+def _said(client: Client, body: Iterator[bytes]) -> str:
     """The beginning of an answer, which says more than its number: 'no_service'. A page is left out."""
     found = b""
     for piece in body:
@@ -83,11 +84,7 @@ def _said(body: Iterator[bytes], options: Webhook) -> str:
         if len(found) >= LARGEST_SAID:
             break
     text = found[:LARGEST_SAID].decode("utf-8", "replace")
-    if text.lstrip().startswith("<"):
-        return ""
-    for secret in hidden(options):
-        text = text.replace(secret, "***")
-    return shown(" ".join(text.split()))[:LONGEST_SAID]
+    return "" if text.lstrip().startswith("<") else client.without_secrets(text)[:LONGEST_SAID]
 
 
 def hidden(options: Webhook) -> list[str]:
