@@ -67,6 +67,7 @@ def _mattermost(parcel: Parcel, letter_id: str, link: str | None) -> dict[str, A
 def _slack(parcel: Parcel, letter_id: str, link: str | None) -> dict[str, Any]:
     letter = parcel.letter
     lines = [f"*{_slack_text(letter.subject)}*"]
+    lines += [f":warning: {_slack_text(warning)}" for warning in letter.warnings]
     for verdict in letter.verdicts:
         told = " ".join((*verdict.sentences, *verdict.caveats))
         lines.append(f"{MARKS[verdict.badge]} *{verdict.name}: {verdict.verdict}.* {_slack_text(told)}")
@@ -113,6 +114,7 @@ def _teams(parcel: Parcel, letter_id: str, link: str | None) -> dict[str, Any]:
 
 def _card(letter: Letter) -> list[dict[str, Any]]:
     body = [_runs(_run(letter.subject, weight="Bolder", size="Medium"))]
+    body += [_runs(_run(warning, color="Warning")) for warning in letter.warnings]
     for verdict in letter.verdicts:
         body += _card_verdict(verdict)
     body += [_card_line(each) for each in (*letter.goals, *letter.parts)]

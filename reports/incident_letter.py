@@ -74,12 +74,13 @@ class Line:
 class Letter:
     """What is said of one night's report. Text of incidents is one plain line each, and still to be escaped.
 
-    as_of: naive UTC. more_parts: how many parts moved besides those named.
+    as_of: naive UTC. warnings: what may be missing. more_parts: how many parts moved besides those named.
     """
 
     night: date
     as_of: datetime
     subject: str
+    warnings: tuple[str, ...]
     verdicts: tuple[Verdict, ...]
     goals: tuple[Line, ...]
     parts: tuple[Line, ...]
@@ -101,9 +102,9 @@ class Letter:
         try:
             told = json.loads(text)
             lines = {kind: tuple(Line(**line) for line in told.pop(kind)) for kind in ("goals", "parts", "problems")}
-            verdicts = tuple(_verdict(each) for each in told.pop("verdicts"))
+            lists = {"verdicts": tuple(map(_verdict, told.pop("verdicts"))), "warnings": tuple(told.pop("warnings"))}
             night, as_of = date.fromisoformat(told.pop("night")), datetime.fromisoformat(told.pop("as_of"))
-            return Letter(night=night, as_of=as_of, verdicts=verdicts, **lines, **told)
+            return Letter(night=night, as_of=as_of, **lists, **lines, **told)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise LetterError("is no letter of this version; write the report again") from error
 
@@ -129,6 +130,7 @@ def letter(trends: IncidentTrends, night: date) -> Letter:
         night=night,
         as_of=trends.as_of,
         subject=_subject(trends, told, night),
+        warnings=tuple(one_line(words.unread_sentence(*each), 400) for each in trends.unread.items()),
         verdicts=tuple(_of_headline(headline) for headline in told),
         goals=tuple(
             Line(
@@ -158,8 +160,10 @@ def _subject(trends: IncidentTrends, told: list[dict[str, Any]], night: date) ->
     verdicts = ", ".join(f"{headline['name'].lower()} {headline['verdict']}" for headline in told)
     goals = Counter(judged.verdict for _, judged in trends.goals)
     counted = ", ".join(f"{n} {verdict}" for verdict, n in goals.items())
-    said = f"Incidents as of {words.day(night)}: {verdicts}{f'; goals: {counted}' if counted else ''}"
-    return plain_spaces(said)
+    goals_told = f"; goals: {counted}" if counted else ""
+    return plain_spaces(
+        f"Incidents as of {words.day(night)}: {verdicts}{goals_told}{' (incomplete)' if trends.unread else ''}"
+    )
 
 
 def _of_headline(headline: dict[str, Any]) -> Verdict:

@@ -22,12 +22,14 @@ from reports.html import environment
 from reports.incident_letter import CHARTS, Letter, Parcel
 from reports.text import one_line, unlinked
 
-COLOURS = {"good": "#00795a", "bad": "#c04f00", "quiet": "#5b6675"}
+COLOURS = {"good": "#00795a", "bad": "#c04f00", "quiet": "#5b6675", "warn": "#8a5200"}
 ALTERNATIVES = {
     "mttr": "Chart: monthly median time to resolve, with 95 % intervals",
     "mtta": "Chart: monthly median time to acknowledge, with 95 % intervals",
 }
 MIME = {"html": "text", "json": "application"}
+HEADERS = SMTP.clone(max_line_length=200)
+"""Else a subject that just fits is folded before its first word, which some programs show as a space."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,7 @@ def compose(parcel: Parcel, envelope: Envelope, sent_at: datetime) -> EmailMessa
     for name, kind in attached.items():
         content = parcel.files[f"mttr.{kind}"]
         message.add_attachment(content, MIME[kind], kind, filename=name, params={"charset": "utf-8"})
+    message.policy = HEADERS
     return message
 
 
