@@ -140,7 +140,7 @@ def _refuse_too_large(server: smtplib.SMTP, message: EmailMessage, options: Emai
 def _why(error: Exception, options: Email, *, late: bool) -> str:
     """What an error means, and its mend."""
     said = _said(error, options)
-    if late or isinstance(error, TimeoutError):
+    if late or isinstance(error, TimeoutError) or isinstance(error.__context__, TimeoutError):
         return f"takes too long (more than {options.timeout_s:g} s); is it well? else raise timeout_s"
     if isinstance(error, smtplib.SMTPAuthenticationError):
         return f"refuses the login ({said}); correct username or password"
@@ -155,7 +155,7 @@ def _why(error: Exception, options: Email, *, late: bool) -> str:
     if isinstance(error, smtplib.SMTPConnectError | smtplib.SMTPHeloError | smtplib.SMTPResponseException):
         return f"does not want to talk ({said})"
     if isinstance(error, smtplib.SMTPServerDisconnected):
-        return f"broke off ({said}); the mail may have arrived or not"
+        return f"broke off ({said})"
     if isinstance(error, smtplib.SMTPException):
         return f"cannot be talked to ({said})"
     if isinstance(error, ssl.SSLCertVerificationError):

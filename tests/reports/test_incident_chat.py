@@ -55,7 +55,7 @@ def test_a_card_leads_to_the_page_where_a_server_shows_it() -> None:
 
 
 def test_a_card_fits_into_what_teams_takes() -> None:
-    lines = {kind: parcel("x" * 160).letter.goals * 5 for kind in ("goals", "parts", "problems")}
+    lines: dict[str, Any] = {kind: parcel("x" * 160).letter.goals * 5 for kind in ("goals", "parts", "problems")}
     assert len(post(parcel(**lines), "teams", "id", LINK)[1]) < 28_000
 
 

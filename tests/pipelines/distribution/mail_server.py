@@ -72,7 +72,7 @@ def mail_server(
     options |= {"ssl_context": context} if sealed else {"tls_context": context}
     if login:
         tls = certificate is not None and not sealed
-        options |= {"authenticator": _authenticate, "auth_required": True, "auth_require_tls": tls}
+        options |= {"authenticator": _authenticate, "auth_required": tls, "auth_require_tls": tls}
     controller = Controller(server, "127.0.0.1", server.port, ready_timeout=10, **options)
     controller.start()
     try:
