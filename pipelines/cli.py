@@ -37,27 +37,44 @@ def nightly(config: Config = None, as_of: AsOf = None) -> None:
     from pipelines.summary import show  # noqa: PLC0415
 
     show(console, settings, night, outcome)
-    if outcome.unread:
-        names = ", ".join(source for source, _ in outcome.unread)
-        raise RunFailedError(f"not fetched: {names}; all else is done, run the night again when they answer")
+    if outcome.faults:
+        raise RunFailedError(outcome.faults)
 
 
 @app.command()
-def report(out: Annotated[Path, typer.Option(help="Folder for mttr.html, mttr.json and the charts.")],
-           config: Config = None, as_of: AsOf = None) -> None:  # fmt: skip
-    """Write the incident-trend report from the incident sources alone."""
+def report(
+    out: Annotated[Path, typer.Option(help="Folder for mttr.html, mttr.json and the charts.")],
+    *,
+    config: Config = None,
+    as_of: AsOf = None,
+    send: Annotated[bool, typer.Option("--send", help="Send it to the destinations that have not had it.")] = False,
+    to: Annotated[list[str] | None, typer.Option(help="With --send: to this destination only.")] = None,
+    again: Annotated[bool, typer.Option("--again", help="With --send: also to those that have had it.")] = False,
+) -> None:
+    """Write the incident-trend report from the incident sources alone, and send it where that is asked for."""
     settings = load(config)
     night = night_of(as_of, settings)
+    if (to or again) and not send:
+        raise SettingsError("--to and --again say how to send; add --send")
+    from pipelines.distribution import by_hand  # noqa: PLC0415
     from pipelines.incident_report import write_report  # noqa: PLC0415
 
+    if send:
+        by_hand.require(settings, to or [])
     written, unread = write_report(settings, night, out)
     for path in written:
         console.print(str(path), markup=False, soft_wrap=True)
     for source, whys in unread.items():
         for why in whys:
             console.print(f"not fetched: {source}: {why}", markup=False, soft_wrap=True)
-    if unread:
-        raise RunFailedError(f"not fetched: {', '.join(unread)}; the report is without what is new there")
+    sent = by_hand.send(settings, night, out, to=to or [], again=again) if send else []
+    for each in sent:
+        console.print(f"{each.destination}: {each.told}", markup=False, soft_wrap=True)
+    faults = [f"not fetched: {', '.join(unread)}; the report is without what is new there"] if unread else []
+    if failed := [each.destination for each in sent if each.became == "failed"]:
+        faults.append(f"not sent: {', '.join(failed)}; the report is written all the same")
+    if faults:
+        raise RunFailedError("; ".join(faults))
 
 
 @app.command()

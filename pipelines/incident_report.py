@@ -11,11 +11,13 @@ import duckdb
 import polars as pl
 
 from pipelines import incident_history
+from pipelines.distribution.parcels import LETTER
 from pipelines.settings import Settings, SettingsError, cut
 from pipelines.site import Site
 from pipelines.sources.sql import parquet
 from pipelines.warehouse import WarehouseError
 from reports.incident_charts import charts
+from reports.incident_letter import letter
 from reports.incident_options import IncidentOptions
 from reports.incident_page import render
 from reports.incident_periods import months_before
@@ -48,7 +50,7 @@ def write_report(settings: Settings, night: date, out: Path) -> tuple[list[Path]
     )
     found = trends(history.durations, as_of, settings.incidents, beside)
     try:
-        return write(found, out), history.unread
+        return write(found, out, night), history.unread
     except OSError as error:
         raise SettingsError(f"--out {out}: cannot be written ({error.strerror}); name another folder") from error
 
@@ -103,12 +105,16 @@ def known_tickets(
     return risks, promises
 
 
-def write(found: IncidentTrends, out: Path) -> list[Path]:
-    """mttr.html, mttr.json, mttr.md and the charts; the page is written last: it never shows what is not there."""
+def write(found: IncidentTrends, out: Path, night: date) -> list[Path]:
+    """mttr.html, mttr.json, mttr.md, the letter that may be sent, and the charts.
+
+    The page is written last: it never shows what is not there.
+    """
     out.mkdir(parents=True, exist_ok=True)
     contents = {f"{name}.png": png for name, png in charts(found).items()}
     contents["mttr.json"] = (json.dumps(found.mttr, indent=1, allow_nan=False) + "\n").encode()
     contents["mttr.md"] = summary_markdown(found).encode("utf-8", "replace")
+    contents[LETTER] = letter(found, night).to_json().encode()
     contents["mttr.html"] = render(found).encode("utf-8", "replace")
     written = []
     for name, content in contents.items():

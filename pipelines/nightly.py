@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from rich.console import Console
 from sqlalchemy.exc import SQLAlchemyError
 
 from pipelines.build import NIGHTLY, build_defs
+from pipelines.distribution.record import newest
 from pipelines.errors import RunFailedError
 from pipelines.preflight import exclusive, require
 from pipelines.progress import Bars
@@ -39,6 +40,8 @@ class Outcome:
     unread: sources that were not fetched whole, with why.
     unreached: tickets that a tracker did not take, with its message.
     switched: services whose publishing was switched on or off, with the reason.
+    sent: destinations that have the incident report of this night.
+    unsent: destinations whose newest report did not arrive, with why.
     warned: asset checks that failed or warned without stopping the run, as 'failed: band_holds' or 'warning: ...', with
         what they ask for and what was found.
     """
@@ -50,6 +53,23 @@ class Outcome:
     unreached: list[tuple[str, str]]
     switched: list[tuple[str, str]]
     warned: list[tuple[str, str]]
+    sent: list[tuple[str, str]] = field(default_factory=list)
+    unsent: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def faults(self) -> str:
+        """What is left to be done when all else is, in one line; empty where nothing is."""
+        told = [
+            f"{what}: {', '.join(name for name, _ in which)}"
+            for what, which in (("not fetched", self.unread), ("not sent", self.unsent))
+            if which
+        ]
+        mend = (
+            "run the night again when they answer"
+            if self.unread
+            else "the next night tries again, forewarn report --send does so now"
+        )
+        return f"{'; '.join(told)}; all else is done, {mend}" if told else ""
 
 
 def run_night(settings: Settings, night: date, console: Console) -> Outcome:
@@ -69,10 +89,11 @@ def run_night(settings: Settings, night: date, console: Console) -> Outcome:
                 result = _execute(build_defs(settings, bars), night, instance, settings)
         except (OSError, SQLAlchemyError) as error:  # of Dagster's own history: its disk is full, its file damaged
             raise RunFailedError(f"Dagster's history under {dagster_home(settings)}: {_one_line(error)}") from error
-        return _outcome(site, cut(night, settings.zone), bars.seconds, warnings_of(result))
+        return _outcome(site, night, bars.seconds, warnings_of(result))
 
 
-def _outcome(site: Site, as_of: datetime, seconds: dict[str, float], warned: list[tuple[str, str]]) -> Outcome:
+def _outcome(site: Site, night: date, seconds: dict[str, float], warned: list[tuple[str, str]]) -> Outcome:
+    as_of = cut(night, site.settings.zone)
     with site.warehouse.reader() as con:
         counts = con.execute("SELECT counts FROM main.runs WHERE as_of = $as_of", {"as_of": as_of}).fetchall()
         stale = con.execute(
@@ -109,7 +130,18 @@ def _outcome(site: Site, as_of: datetime, seconds: dict[str, float], warned: lis
             """,
             {"as_of": as_of},
         ).fetchall()
-    return Outcome(json.loads(counts[0][0]), seconds, [row[0] for row in stale], unread, unreached, switched, warned)
+        standings = newest(con, [each.name for each in site.settings.distribution])
+    return Outcome(
+        counts=json.loads(counts[0][0]),
+        seconds=seconds,
+        stale=[row[0] for row in stale],
+        unread=unread,
+        unreached=unreached,
+        switched=switched,
+        warned=warned,
+        sent=[(each.destination, f"the report of {night}") for each in standings if each.has_arrived(night)],
+        unsent=[(each.destination, each.why) for each in standings if each.is_missing(night)],
+    )
 
 
 def _execute(

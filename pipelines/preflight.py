@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from pipelines.distribution import findings as distribution
 from pipelines.maintenance import findings as maintenance
 from pipelines.settings import Settings
 from pipelines.site import Site
@@ -65,6 +66,7 @@ def examine(site: Site) -> list[Finding]:
         _disk(site.settings),
         *_signals(site.settings),
         *(Finding(level, text) for level, text in maintenance.findings(site)),
+        *(Finding(level, text) for level, text in distribution.findings(site.settings)),
     ]
     return sorted(findings, key=lambda finding: ("fault", "note", "ok").index(finding.level))
 

@@ -27,6 +27,7 @@ from features.names import Name, Zone
 from features.options import Options
 from features.signals import Signal
 from forecasting.options import ForecastingOptions
+from pipelines.distribution.options import Distribution
 from pipelines.maintenance.options import Maintenance
 from pipelines.source_options import TYPES, IncidentSource, MetricSource
 from reports.incident_options import IncidentOptions
@@ -39,7 +40,9 @@ SAMPLE = Path(__file__).resolve().parent.parent / "data" / "sample" / "forewarn.
 ENVIRONMENT = re.compile(r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}")
 
 
-KINDS = ("ConstantLimit", "SeriesLimit", "PastLimit", "PlannedWindow", "CalendarFile", "Silences")
+KINDS = (
+    "ConstantLimit", "SeriesLimit", "PastLimit", "PlannedWindow", "CalendarFile", "Silences", "Email", "Webhook",
+)  # fmt: skip
 """What pydantic names in a fault's place, and no settings file does."""
 
 
@@ -164,6 +167,10 @@ class Settings(Options):
     storage: Storage = Storage()
     forecasting: ForecastingOptions = ForecastingOptions()
     incidents: IncidentOptions = IncidentOptions()
+    distribution: Distribution = Field(
+        default_factory=list,
+        description="who gets the incident report by mail or webhook, and on which nights; it is written in any case",
+    )
 
     _folder: Path = Path()
 
@@ -197,6 +204,15 @@ class Settings(Options):
     def feedback_file(self) -> Path:
         """Where people say whether tickets were useful."""
         return self.path(self.tickets.feedback) if self.tickets.feedback else self.root / "feedback.csv"
+
+    @property
+    def today(self) -> date:
+        """The night that is run when none is named: an archive's own, else today's in the schedule's zone."""
+        return self.calendar.as_of or datetime.now(self.zone).date()
+
+    def report_folder(self, night: date) -> Path:
+        """Where a night's pages stand."""
+        return self.root / "reports" / night.isoformat()
 
     @property
     def terms(self) -> dict[str | None, Terms]:

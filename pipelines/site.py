@@ -92,7 +92,7 @@ class Night:
     @property
     def reports(self) -> Path:
         """Where this night's pages go."""
-        return self.settings.root / "reports" / self.date.isoformat()
+        return self.settings.report_folder(self.date)
 
     @property
     def run(self) -> Run:

@@ -39,6 +39,8 @@ def show(console: Console, settings: Settings, night: date, outcome: Outcome) ->
         ("incidents", _plain(counts["incidents"])),
         *((f"not fetched: {source}", why) for source, why in outcome.unread),
         *((f"not brought: {ticket}", why) for ticket, why in outcome.unreached),
+        *((f"sent to {destination}", what) for destination, what in outcome.sent),
+        *((f"not sent: {destination}", why) for destination, why in outcome.unsent),
         *outcome.warned,
         *(("stale night", f"{later:%Y-%m-%d %H:%M} UTC: run it again") for later in outcome.stale),
         ("seconds", _seconds(outcome.seconds)),
@@ -64,7 +66,7 @@ def _seconds(seconds: Mapping[str, float]) -> str:
 
 
 def _where(settings: Settings, night: date) -> Iterable[tuple[str, Path]]:
-    pages = settings.root / "reports" / night.isoformat()
+    pages = settings.report_folder(night)
     yield from (
         (label, path)
         for label, path in (

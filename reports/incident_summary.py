@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from reports import incident_words as words
 from reports.incident_page import headlines
-from reports.incident_trends import IMPROVING, WORSENING, IncidentTrends
+from reports.incident_trends import IncidentTrends
 from reports.incident_words import NAMES
 from reports.text import escape_markdown
 
@@ -41,12 +41,7 @@ def _measured(usable: dict) -> str:
 
 
 def _parts(trends: IncidentTrends) -> str | None:
-    moved = [
-        (value, found)
-        for found in trends.mttr["trends"]
-        for value in found["slice"].values()
-        if found["verdict"] in (IMPROVING, WORSENING)
-    ]
+    moved = words.moved(trends)
     if not moved:
         return None
     told = ", ".join(

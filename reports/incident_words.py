@@ -52,6 +52,16 @@ def trend_sentence(found: dict[str, Any], trends: IncidentTrends) -> str:
     return f"{change} per 30 days (95 % interval {range_}), from {n} incidents {since}."
 
 
+def moved(trends: IncidentTrends) -> list[tuple[str, dict[str, Any]]]:
+    """The services, teams, ... whose trend has a verdict, each with what the contract says of it."""
+    return [
+        (value, found)
+        for found in trends.mttr["trends"]
+        for value in found["slice"].values()
+        if found["verdict"] in (IMPROVING, WORSENING)
+    ]
+
+
 def slope(found: dict[str, Any]) -> str | None:
     """The change per 30 days; None where there is none, or where it is not as its verdict says, durations being alike.
 

@@ -93,8 +93,13 @@ def escape_markdown(text: str, at_most: int = 500) -> str:
     line = re.sub(r"(?<![^\W_])_|_(?![^\W_])", r"\\_", line)  # within a word, as in mem_used, it is no markup
     line = re.sub(r"^(\d+)([.)])(?=\s|$)", r"\1\\\2", line)
     line = re.sub(r"^([-+=:])", r"\\\1", line)
-    line = line.replace("@", "@\u200b").replace("://", ":\u200b//")
-    return re.sub(r"(?i)\b(www|mailto|xmpp)([.:])", "\\1\u200b\\2", line)
+    return unlinked(line)
+
+
+def unlinked(text: str) -> str:
+    """Text in which nothing becomes a link or a mention by itself, as mail clients and chats would have it."""
+    text = text.replace("@", "@\u200b").replace("://", ":\u200b//")
+    return re.sub(r"(?i)\b(www|mailto|xmpp)([.:])", "\\1\u200b\\2", text)
 
 
 def code_markdown(text: str, at_most: int = 300) -> str:

@@ -11,6 +11,8 @@ from pipelines.assets.features import HOURLY, INCIDENT_DURATIONS
 from pipelines.assets.forecasting import LIMITS, RISKS, SETTLEMENTS
 from pipelines.assets.ingest import KNOWN_BAD
 from pipelines.assets.tickets import FEEDBACK, MISSES, PROFILES, SERVICE_MODES, TICKET_EVENTS, TICKET_OUTCOMES
+from pipelines.distribution import sending
+from pipelines.distribution.record import WarehouseRecord
 from pipelines.frames import forget_old
 from pipelines.ledger import WarehouseLedger
 from pipelines.maintenance import record
@@ -24,6 +26,7 @@ from reports.incident_summary import summary_markdown
 
 INCIDENT_TRENDS = ["reports", "incident_trends"]
 RUNS = ["main", "runs"]
+SNAPSHOT = ["main", "snapshot"]
 
 
 @dg.asset(
@@ -48,7 +51,7 @@ def incident_trends(context: dg.AssetExecutionContext, site: dg.ResourceParam[Si
         )  # fmt: skip
         trends = incident_report.trends(durations, night.as_of, night.settings.incidents, beside)
         path = night.frames.write("reports.incident_trends", trends.table)
-        written = incident_report.write(trends, night.reports)
+        written = incident_report.write(trends, night.reports, night.date)
     told = metadata.table(path) | {"verdicts": dg.MetadataValue.md(summary_markdown(trends))}
     told |= {"page": dg.MetadataValue.path(written[0])}
     told |= metadata.counts({f"verdict: {verdict}": n for verdict, n in _verdicts(trends).items()})
@@ -141,7 +144,7 @@ def digest(context: dg.AssetExecutionContext, site: dg.ResourceParam[Site]) -> d
 
 
 @dg.asset(
-    key=["main", "snapshot"],
+    key=SNAPSHOT,
     group_name="reports",
     kinds={"duckdb"},
     deps=[RUNS, ["reports", "tickets"]],
@@ -155,6 +158,26 @@ def snapshot(context: dg.AssetExecutionContext, site: dg.ResourceParam[Site]) ->
     return dg.MaterializeResult(
         metadata={"file": dg.MetadataValue.path(path), "bytes": dg.MetadataValue.int(path.stat().st_size)}
     )
+
+
+@dg.asset(
+    key=["reports", "distribution"],
+    group_name="reports",
+    kinds={"html"},
+    deps=[RUNS, INCIDENT_TRENDS, SNAPSHOT],  # last, so that no server that is slow keeps the rest waiting
+    pool="warehouse",
+    description="The incident report, to those who get it by mail or webhook: once a night and destination.",
+)
+def distribution(context: dg.AssetExecutionContext, site: dg.ResourceParam[Site]) -> dg.MaterializeResult:
+    night = site.night(context)
+    with night.warehouse.reader() as con:
+        if night.as_of < (newest_night(con) or night.as_of):
+            return dg.MaterializeResult(metadata={"skipped": "an older night; only the newest is sent"})
+    if not night.settings.distribution:
+        return dg.MaterializeResult(metadata={"skipped": "the settings name nobody under distribution"})
+    with night.progress.stage("send the incident report"):
+        sent = sending.send_due(night.settings, night.date, WarehouseRecord(night.warehouse))
+    return dg.MaterializeResult(metadata={each.destination: each.told for each in sent})
 
 
 def _verdicts(trends: incident_report.IncidentTrends) -> dict[str, int]:
@@ -218,4 +241,4 @@ def _tally(values: pl.Series) -> dict[str, int]:
     return dict(sorted(Counter(values.to_list()).items(), key=lambda item: (-item[1], item[0])))
 
 
-ASSETS = [incident_trends, published_results, tickets, digest, snapshot]
+ASSETS = [incident_trends, published_results, tickets, digest, snapshot, distribution]

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from pipelines.settings import Settings
-from pipelines.source_options import Access
+from pipelines.source_options import Access, Tls
 from pipelines.sources.errors import InputError, shown
 
 CONNECT_S = 15.0
@@ -73,14 +73,26 @@ def tls_context(access: Access, settings: Settings) -> ssl.SSLContext:
     Raises:
         InputError: a file is missing or is not what it should be.
     """
-    files = {key: settings.path(path) for key, path in access.tls.model_dump().items() if path is not None}
+    return context_of(access.tls, settings, "access.tls")
+
+
+def context_of(tls: Tls, settings: Settings, at: str) -> ssl.SSLContext:
+    """The same, for a server that is reached otherwise than by `Access`.
+
+    Args:
+        at: the key of `tls` in the settings.
+
+    Raises:
+        InputError: as `tls_context`.
+    """
+    files = {key: settings.path(path) for key, path in tls.model_dump().items() if path is not None}
     for key, file in files.items():
-        with _blaming(key, file):
+        with _blaming(f"{at}.{key}", file):
             file.open("rb").close()  # OpenSSL does not say which one it missed
-    with _blaming("ca", files.get("ca")):
+    with _blaming(f"{at}.ca", files.get("ca")):
         context = ssl.create_default_context(cafile=files.get("ca"))
     if "certificate" in files:
-        with _blaming("certificate", files["certificate"]):
+        with _blaming(f"{at}.certificate", files["certificate"]):
             context.load_cert_chain(files["certificate"], files.get("key"))
     return context
 
@@ -91,7 +103,7 @@ def _blaming(key: str, file: Path | None) -> Iterator[None]:
         yield
     except OSError as error:  # ssl's own are among them
         said = "no PEM file, or of another key" if isinstance(error, ssl.SSLError) else error.strerror
-        raise InputError(f"{shown(str(file))}: cannot be used ({said}); correct access.tls.{key}") from error
+        raise InputError(f"{shown(str(file))}: cannot be used ({said}); correct {key}") from error
 
 
 def is_loopback(url: httpx.URL) -> bool:

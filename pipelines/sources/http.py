@@ -10,7 +10,7 @@ Belongs here: asking, and what failed. Not here: how a server is reached (``acce
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic, sleep
@@ -90,16 +90,17 @@ class Client:
 
     Args:
         server: what messages call it; by default, the address that was asked.
+        hidden: what no message may hold besides the secrets of `access`, the longest first.
 
     Raises:
         InputError: a certificate's file cannot be used.
     """
 
-    def __init__(self, access: Access, settings: Settings, server: str | None = None):
+    def __init__(self, access: Access, settings: Settings, server: str | None = None, hidden: Sequence[str] = ()):
         self._access = access
         self._server = server
         self._own_headers = own_headers(access)
-        self._secrets = secrets(access)
+        self._secrets = [*hidden, *secrets(access)]
         self._client = opened(access, settings)
 
     def __enter__(self) -> Client:

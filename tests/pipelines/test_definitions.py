@@ -89,7 +89,7 @@ def test_whatever_writes_the_warehouse_waits_in_one_pool(defs: dg.Definitions):
         for definition in defs.assets or []
         if isinstance(definition, dg.AssetsDefinition) and "warehouse" in definition.op.pools
     }
-    assert writers == {"published_raw", "main__runs", "reports__tickets", "main__snapshot"}
+    assert writers == {"published_raw", "main__runs", "reports__tickets", "reports__distribution", "main__snapshot"}
 
 
 def test_the_instance_template_is_quiet_and_serial():
