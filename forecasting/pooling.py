@@ -11,6 +11,9 @@ more. So an answer changes gently with its limit, and does not hang on whether a
 Each horizon is pooled by one and the same rule, in which the answer rises with either opinion: the weight grows slowly
 enough that what it adds to a dissent never outruns the opinion itself. So a further limit is never more probable, and a
 longer horizon never less.
+
+What two who know different things agree on is more certain than either says, so a pool whose weights sum to one says
+too little at the top (Ranjan & Gneiting, 2010; for logits: Satopaa et al., 2014). For lines, something is added there.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ import polars as pl
 from forecasting.crossing import arrival, probability
 from forecasting.history import History
 from forecasting.learnt.answering import Answers
+from forecasting.learnt.belief import HIGH
 from forecasting.paths import Paths
 from forecasting.tables import HORIZONS
 
@@ -32,6 +36,7 @@ LINE_WEIGHT = 0.4  # of paths of a series that plainly follows a line
 LINES = ("trend", "leak_with_resets")
 FURTHEST_APART = 3.0  # logits
 RAMP = 2.0  # logits from `AT_RISK` to the full weight; order needs LINE_WEIGHT * (1 + FURTHEST_APART / RAMP) <= 1
+TRUST = 0.25  # of the logits above `HIGH`, for lines; 0.15 to 0.4 do as well
 
 
 @dataclass(frozen=True)
@@ -77,7 +82,8 @@ def pooled(learnt: np.ndarray, by_paths: np.ndarray, line: np.ndarray) -> np.nda
     most = np.where(line, LINE_WEIGHT, PATHS_WEIGHT)[:, None]
     weight = most * np.clip((ours - _logit(np.array(AT_RISK))) / RAMP, 0, 1)
     both = ours + weight * np.clip(theirs - ours, -FURTHEST_APART, FURTHEST_APART)
-    p = np.where(weight > 0, 1 / (1 + np.exp(-both)), learnt)  # where paths weigh nothing, as it was to the last bit
+    trusted = both + TRUST * line[:, None] * np.maximum(both - HIGH, 0.0)
+    p = np.where(weight > 0, 1 / (1 + np.exp(-trusted)), learnt)  # where paths weigh nothing, as it was to the last bit
     return np.maximum.accumulate(p, axis=1)  # against rounding alone
 
 

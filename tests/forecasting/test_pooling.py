@@ -53,6 +53,15 @@ def test_the_answer_rises_with_either_opinion(line):
     assert alone.max() < 1
 
 
+def test_what_both_say_of_a_line_is_said_more_surely_and_of_all_else_as_it_is():
+    said = np.array([[0.2, 0.5, 0.8]])
+    line, other = (pooled(said, said, np.array([follows]))[0] for follows in (True, False))
+    assert np.allclose(other, said[0], rtol=1e-12)
+    assert np.isclose(line[0], 0.2, rtol=1e-12)
+    assert 0.5 < line[1] < 0.6
+    assert 0.83 < line[2] < 0.9
+
+
 def test_paths_weigh_on_each_horizon_by_its_own_risk():
     """Not within a day of which the crossing model expects nothing, however sure they are."""
     learnt, by_paths = np.array([[0.5 * AT_RISK, 0.2, 0.5]]), np.array([[0.9, 0.9, 0.9]])
