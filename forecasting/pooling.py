@@ -6,8 +6,14 @@ The crossing model has seen many fleets and is calibrated; the paths know this s
 They are pooled in logits (the logarithmic opinion pool: Genest & Zidek, 1986). The weight of the paths grows from
 nothing, at a probability too low to draw any, to a fifth, and to two for a series that plainly follows a line,
 which is what paths know best: the crossing model has met too many lines that broke. Both may disagree by so much and no
-more. So an answer changes gently with its limit, and does not hang on whether another limit of its series is at risk. A
-longer horizon is never less probable.
+more. So an answer changes gently with its limit, and does not hang on whether another limit of its series is at risk.
+
+Each horizon is pooled by one and the same rule, in which the answer rises with either opinion: the weight grows slowly
+enough that what it adds to a dissent never outruns the opinion itself. So a further limit is never more probable, and a
+longer horizon never less.
+
+What two who know different things agree on is more certain than either says, so a pool whose weights sum to one says
+too little at the top (Ranjan & Gneiting, 2010; for logits: Satopaa et al., 2014). For lines, something is added there.
 """
 
 from __future__ import annotations
@@ -20,15 +26,17 @@ import polars as pl
 from forecasting.crossing import arrival, probability
 from forecasting.history import History
 from forecasting.learnt.answering import Answers
+from forecasting.learnt.belief import HIGH
 from forecasting.paths import Paths
 from forecasting.tables import HORIZONS
 
-# Within the longest horizon: paths are drawn from the first on, and weigh in full from the second.
-AT_RISK, PLAIN_RISK = 0.03, 0.1
+AT_RISK = 0.03  # paths are drawn for what is as probable within the longest horizon, and weigh from there on
 PATHS_WEIGHT = 0.2  # the rest is the crossing model's; anything from 0.1 to 0.3 does as well
 LINE_WEIGHT = 0.4  # of paths of a series that plainly follows a line
 LINES = ("trend", "leak_with_resets")
 FURTHEST_APART = 3.0  # logits
+RAMP = 2.0  # logits from `AT_RISK` to the full weight; order needs LINE_WEIGHT * (1 + FURTHEST_APART / RAMP) <= 1
+TRUST = 0.25  # of the logits above `HIGH`, for lines; 0.15 to 0.4 do as well
 
 
 @dataclass(frozen=True)
@@ -52,25 +60,31 @@ def pool(answers: Answers, limits: pl.DataFrame, drawn: Drawn) -> Answers:
     """
     rows = pl.DataFrame({"series_id": drawn.history.grid.series_id}).with_row_index("drawn")
     ours = limits.with_row_index("at").join(rows, on="series_id").sort("at")
-    most = np.where(np.isin(drawn.shape, LINES), LINE_WEIGHT, PATHS_WEIGHT)
+    line = np.isin(drawn.shape, LINES)
     p = answers.p.copy()
     for part in ours.partition_by("direction", "lasts_h", maintain_order=True):
         at, row = part["at"].to_numpy(), part["drawn"].to_numpy()
         paths = drawn.paths.take(row)
         direction, lasts_h = part["direction"][0], part["lasts_h"][0]
         by_paths = probability(paths, part["value"].to_numpy(), lasts_h, direction, HORIZONS).p
-        p[at] = np.where(answers.crossed[at, None], 1.0, _pooled(answers.p[at], by_paths, most[row]))
+        p[at] = np.where(answers.crossed[at, None], 1.0, pooled(answers.p[at], by_paths, line[row]))
     eta_h = np.where(answers.crossed[:, None], answers.eta_h, arrival(p, np.asarray(HORIZONS)))
     return replace(answers, p=p, eta_h=eta_h)
 
 
-def _pooled(learnt: np.ndarray, by_paths: np.ndarray, most: np.ndarray) -> np.ndarray:
-    """[R, len(HORIZONS)], paths weighing `most` [R] at most."""
+def pooled(learnt: np.ndarray, by_paths: np.ndarray, line: np.ndarray) -> np.ndarray:
+    """float64 [R, len(HORIZONS)]: one probability of two, neither of which decreases along the horizons.
+
+    Args:
+        line: bool [R], whether the series plainly follows one.
+    """
     ours, theirs = _logit(learnt), _logit(by_paths)
-    low, high = _logit(np.array([AT_RISK, PLAIN_RISK]))
-    weight = most[:, None] * np.clip((ours[:, -1:] - low) / (high - low), 0, 1)
-    pooled = 1 / (1 + np.exp(-(ours + weight * np.clip(theirs - ours, -FURTHEST_APART, FURTHEST_APART))))
-    return np.where(weight > 0, pooled, learnt)  # to the last bit as it was, where paths weigh nothing
+    most = np.where(line, LINE_WEIGHT, PATHS_WEIGHT)[:, None]
+    weight = most * np.clip((ours - _logit(np.array(AT_RISK))) / RAMP, 0, 1)
+    both = ours + weight * np.clip(theirs - ours, -FURTHEST_APART, FURTHEST_APART)
+    trusted = both + TRUST * line[:, None] * np.maximum(both - HIGH, 0.0)
+    p = np.where(weight > 0, 1 / (1 + np.exp(-trusted)), learnt)  # where paths weigh nothing, as it was to the last bit
+    return np.maximum.accumulate(p, axis=1)  # against rounding alone
 
 
 def _logit(p: np.ndarray) -> np.ndarray:

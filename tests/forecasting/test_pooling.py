@@ -2,12 +2,15 @@
 
 import numpy as np
 import polars as pl
+import pytest
 
 from forecasting.history import look_back
 from forecasting.learnt.answering import Answers
 from forecasting.models.registry import FLEET
-from forecasting.pooling import AT_RISK, Drawn, pool
+from forecasting.pooling import AT_RISK, Drawn, pool, pooled
 from forecasting.tables import HORIZONS
+
+ROUNDING = 1e-12
 
 
 def test_what_is_below_the_floor_stays_to_the_last_bit(make_grid, hours, rng):
@@ -36,3 +39,33 @@ def test_paths_of_a_plain_line_weigh_more(make_grid, hours, rng):
     )
     assert 0.6 < noisy[0, -1] < line[0, -1] < 1
     assert (np.diff(line) >= 0).all()
+
+
+@pytest.mark.parametrize("line", [False, True])
+def test_the_answer_rises_with_either_opinion(line):
+    """So two opinions that keep the order of limits and of horizons make one that does."""
+    logits = np.arange(-9, 9, 0.05)
+    ours, theirs = np.meshgrid(1 / (1 + np.exp(-logits)), 1 / (1 + np.exp(-logits)), indexing="ij")
+    alone = pooled(ours.reshape(-1, 1), theirs.reshape(-1, 1), np.full(ours.size, line)).reshape(ours.shape)
+    assert np.diff(alone, axis=0).min() >= -ROUNDING
+    assert np.diff(alone, axis=1).min() >= -ROUNDING
+    assert alone.min() > 0
+    assert alone.max() < 1
+
+
+def test_what_both_say_of_a_line_is_said_more_surely_and_of_all_else_as_it_is():
+    said = np.array([[0.2, 0.5, 0.8]])
+    line, other = (pooled(said, said, np.array([follows]))[0] for follows in (True, False))
+    assert np.allclose(other, said[0], rtol=1e-12)
+    assert np.isclose(line[0], 0.2, rtol=1e-12)
+    assert 0.5 < line[1] < 0.6
+    assert 0.83 < line[2] < 0.9
+
+
+def test_paths_weigh_on_each_horizon_by_its_own_risk():
+    """Not within a day of which the crossing model expects nothing, however sure they are."""
+    learnt, by_paths = np.array([[0.5 * AT_RISK, 0.2, 0.5]]), np.array([[0.9, 0.9, 0.9]])
+    day, three, week = pooled(learnt, by_paths, np.array([False]))[0]
+    assert day == 0.5 * AT_RISK
+    assert 0.2 < three < week
+    assert week > 0.5
