@@ -16,11 +16,12 @@ BLOCKS, LEAST_BLOCKS, LEAST_PER_BLOCK = 40, 8, 5
 
 
 class MannKendall(NamedTuple):
-    """S, its variance (corrected) and the two-sided p-value."""
+    """S, its variance (corrected), the two-sided p-value, and the half width of a 95 % interval of S."""
 
     s: float
     variance: float
     p_value: float
+    half_width: float
 
 
 class Trend(NamedTuple):
@@ -60,10 +61,12 @@ def mann_kendall(values: np.ndarray, autocorrelation: bool = True) -> MannKendal
     inflation = _inflation(values) if autocorrelation else 1.0
     variance *= inflation
     if variance == 0:
-        return MannKendall(s, 0.0, 1.0)
-    z = abs(s - np.sign(s)) / np.sqrt(variance)
-    tail = special.ndtr(-z) if inflation == 1.0 else special.stdtr(max(2.0, m / inflation - 2), -z)
-    return MannKendall(s, float(variance), float(2 * tail))
+        return MannKendall(s, 0.0, 1.0, 0.0)
+    error = float(np.sqrt(variance))
+    z = abs(s - np.sign(s)) / error
+    freedom = np.inf if inflation == 1.0 else max(2.0, m / inflation - 2)
+    half_width = error * float(special.stdtrit(freedom, 1 - ALPHA / 2))
+    return MannKendall(s, float(variance), float(2 * special.stdtr(freedom, -z)), half_width)
 
 
 def _inflation(values: np.ndarray) -> float:
@@ -80,17 +83,17 @@ def _inflation(values: np.ndarray) -> float:
     return float(1 + 2 / (m * (m - 1) * (m - 2)) * (weights * rho**lags).sum())
 
 
-def theil_sen(at: np.ndarray, values: np.ndarray, variance: float) -> tuple[float, Interval]:
+def theil_sen(at: np.ndarray, values: np.ndarray, half_width: float) -> tuple[float, Interval]:
     """The median of all pairwise slopes, with Sen's (1968) interval.
 
     Args:
         at, values: [m]; equal times are left out of the pairs.
-        variance: of Kendall's S, from `mann_kendall`, so that the interval allows for runs as the test does.
+        half_width: of the interval of Kendall's S, from `mann_kendall`, so that the interval of the slope allows for
+            runs as the test does.
     """
     slopes = _slopes(at, values)
-    half = special.ndtri(1 - ALPHA / 2) * np.sqrt(variance)
-    below = int(np.floor((len(slopes) - half) / 2))
-    above = int(np.ceil((len(slopes) + half) / 2))
+    below = int(np.floor((len(slopes) - half_width) / 2))
+    above = int(np.ceil((len(slopes) + half_width) / 2))
     lo, hi = slopes[max(0, below)], slopes[min(len(slopes) - 1, above)]
     return float(np.median(slopes)), Interval(float(lo), float(hi))
 
@@ -116,7 +119,7 @@ def trend(at: np.ndarray, seconds: np.ndarray, finished: np.ndarray) -> Trend | 
     rather understated. Then `theil_sen` and `mann_kendall` over the blocks.
 
     The smallest detectable slope is the one found in 80 % of cases at 5 %: (1.96 + 0.84) standard errors, the standard
-    error being the interval's half width / 1.96.
+    error being the interval's half width / 1.96, or as many as the test asks for where it allows for runs.
 
     Args:
         at: [n] when each began, ascending, in the unit of time that the slope is per.
@@ -133,9 +136,9 @@ def trend(at: np.ndarray, seconds: np.ndarray, finished: np.ndarray) -> Trend | 
     middle = np.array([at[a:b].mean() for a, b in spans])
     level = np.array([_log_median(seconds[a:b], finished[a:b]) for a, b in spans])
     test = mann_kendall(level)
-    slope, (lo, hi) = theil_sen(middle, level, test.variance)
-    z = float(special.ndtri(1 - ALPHA / 2))
-    smallest = (hi - lo) / 2 * (z + float(special.ndtri(POWER))) / z
+    slope, (lo, hi) = theil_sen(middle, level, test.half_width)
+    errors = test.half_width / np.sqrt(test.variance) if test.variance else np.inf
+    smallest = float((hi - lo) / 2 * (1 + special.ndtri(POWER) / errors))
     # All but equal values have an interval without width.
     return Trend(slope, lo, hi, test.p_value, smallest or None, int(np.sign(test.s)))
 

@@ -31,7 +31,7 @@ def test_the_slope_and_its_interval_are_scipys() -> None:
     at = np.sort(rng.uniform(0, 12, 25))
     values = 0.3 * at + rng.normal(size=25)
     expected, _, lo, hi = stats.theilslopes(values, at, alpha=0.95)
-    slope, interval = theil_sen(at, values, mann_kendall(values, autocorrelation=False).variance)
+    slope, interval = theil_sen(at, values, mann_kendall(values, autocorrelation=False).half_width)
     assert slope == pytest.approx(expected)
     assert interval.lo == pytest.approx(lo, abs=0.02)
     assert interval.hi == pytest.approx(hi, abs=0.02)
@@ -107,7 +107,7 @@ def test_the_plain_test_and_slope_are_pymannkendalls(values: list[int]) -> None:
         return
     found, theirs = mann_kendall(series, autocorrelation=False), pymannkendall.original_test(series)
     assert (found.s, found.variance, found.p_value) == pytest.approx((theirs.s, theirs.var_s, theirs.p), abs=1e-12)
-    slope, _ = theil_sen(np.arange(len(series)), series, found.variance)
+    slope, _ = theil_sen(np.arange(len(series)), series, found.half_width)
     assert slope == pytest.approx(pymannkendall.sens_slope(series)[0])
 
 
@@ -137,3 +137,16 @@ def test_the_inflation_is_hamed_and_raos_equation_written_out() -> None:
     expected = 1 + 2 / (m * (m - 1) * (m - 2)) * total
     plain, found = mann_kendall(series, autocorrelation=False), mann_kendall(series)
     assert found.variance / plain.variance == pytest.approx(expected)
+
+
+def test_an_interval_that_leaves_out_zero_and_a_p_value_below_five_percent_say_the_same():
+    rng = np.random.default_rng(7)
+    at = np.arange(30.0)
+    told = []
+    for _ in range(400):
+        values = autoregressive(rng, 30, 0.6) + rng.uniform(0, 0.2) * at
+        test = mann_kendall(values)
+        _, interval = theil_sen(at, values, test.half_width)
+        told.append((interval.lo > 0 or interval.hi < 0, test.p_value < 0.05, 0.045 < test.p_value < 0.055))
+    assert all(apart == low for apart, low, close in told if not close)
+    assert 80 < sum(low for _, low, _ in told) < 320
