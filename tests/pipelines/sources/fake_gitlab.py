@@ -5,7 +5,6 @@ It filters, orders and pages as GitLab does, and refuses what `PARAMETERS` does 
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
-from loopback import Answer, Asked
+from loopback import Answer, Asked, as_json
 
 TOKEN = "s3cr3t-t0ken"  # noqa: S105
 PAGING = {"page": r"[1-9]\d*", "per_page": r"[1-9]\d?|100"}
@@ -107,15 +106,15 @@ class FakeGitLab:
     def __call__(self, asked: Asked) -> Answer:
         headers = {name.lower(): value for name, value in asked.headers.items()}
         if headers.get("authorization") != f"Bearer {TOKEN}" and headers.get("private-token") != TOKEN:
-            return _json({"message": "401 Unauthorized"}, 401)
+            return as_json({"message": "401 Unauthorized"}, 401)
         path, params = urlsplit(asked.path).path, dict(parse_qsl(urlsplit(asked.path).query))
         if fault := fault_of(asked):
-            return _json({"error": fault}, 400)
+            return as_json({"error": fault}, 400)
         parts = path.removeprefix("/api/v4/").split("/")
         if len(parts) == 3:
             listed = self._chosen(parts[0], unquote(parts[1]), params)
             if listed is None:
-                return _json({"message": f"404 {parts[0][:-1].title()} Not Found"}, 404)
+                return as_json({"message": f"404 {parts[0][:-1].title()} Not Found"}, 404)
             return self._paged(asked, params, [issue.record() for issue in listed])
         issue = next(i for i in self.issues if str(len(i.project)) == parts[1] and i.iid == int(parts[3]))
         return self._paged(asked, params, self._notes(issue) if parts[4] == "notes" else self._states(issue))
@@ -144,7 +143,7 @@ class FakeGitLab:
         more = page * size < len(listed)
         address = f"{self.url}{urlsplit(asked.path).path}?{urlencode(dict(params) | {'page': page + 1})}"
         headers = {"X-Total": str(len(listed))} | ({"Link": f'<{address}>; rel="next"'} if more else {})
-        return _json(listed[(page - 1) * size : page * size], headers=headers)
+        return as_json(listed[(page - 1) * size : page * size], headers=headers)
 
     @staticmethod
     def _notes(issue: FakeIssue) -> list[dict[str, Any]]:
@@ -176,7 +175,3 @@ def fault_of(asked: Asked) -> str | None:
         if name not in allowed or not re.fullmatch(allowed[name], value):
             return f"{name}={value} is not allowed for {parts.path}"
     return None
-
-
-def _json(value: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:
-    return Answer(json.dumps(value).encode(), status, {"Content-Type": "application/json", **(headers or {})})

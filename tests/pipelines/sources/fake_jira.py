@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
-from loopback import Answer, Asked
+from loopback import Answer, Asked, as_json
 
 TOKEN = "s3cr3t-t0ken"  # noqa: S105
 EMAIL = "bot@example.com"
@@ -162,18 +162,22 @@ class FakeJira:
     def __call__(self, asked: Asked) -> Answer:
         root = "/rest/api/3" if self.cloud else "/rest/api/2"
         if not asked.path.startswith(root):
-            return _json({"errorMessages": ["dead link"]}, 404)
+            return as_json({"errorMessages": ["dead link"]}, 404)
         told = json.loads(asked.body) if asked.body else {}
         match asked.method, asked.path.removeprefix(root):
             case "GET", "/myself":
                 known = self.knows_us and self._is_ours(asked)
-                return _json({"accountId": "1"}) if known else _json({"message": "Client must be authenticated"}, 401)
+                return (
+                    as_json({"accountId": "1"}) if known else as_json({"message": "Client must be authenticated"}, 401)
+                )
             case "GET", "/field":
-                return _json([_field(key, name, kind) for key, (name, kind) in FIELDS.items()])
+                return as_json([_field(key, name, kind) for key, (name, kind) in FIELDS.items()])
             case "GET", "/issuetype":
-                return _json([{"id": key, "name": name, "subtask": False} for key, name in TYPES.items()])
+                return as_json([{"id": key, "name": name, "subtask": False} for key, name in TYPES.items()])
             case "GET", "/status":
-                return _json([{"id": i, "name": name, "statusCategory": {"key": c}} for name, (i, c) in STATUS.items()])
+                return as_json(
+                    [{"id": i, "name": name, "statusCategory": {"key": c}} for name, (i, c) in STATUS.items()]
+                )
             case "POST", "/search/jql" if self.cloud:
                 return self._search(told, told.get("nextPageToken"))
             case "POST", "/search" if not self.cloud:
@@ -181,8 +185,8 @@ class FakeJira:
             case "POST", "/changelog/bulkfetch" if self.cloud:
                 return self._histories(told)
             case "POST", "/search/approximate-count" if self.cloud:
-                return _json({"count": len(self._chosen(COUNTED, told["jql"]) or [])})
-        return _json({"errorMessages": ["dead link"]}, 404)
+                return as_json({"count": len(self._chosen(COUNTED, told["jql"]) or [])})
+        return as_json({"errorMessages": ["dead link"]}, 404)
 
     def _is_ours(self, asked: Asked) -> bool:
         basic = base64.b64encode(f"{EMAIL}:{TOKEN}".encode()).decode()
@@ -220,23 +224,23 @@ class FakeJira:
         asked_for, _, begin = base64.b64decode(token).decode().rpartition("@") if token else (told["jql"], "", "0")
         found = self._page(told, int(begin))
         if found is None or asked_for != told["jql"]:
-            return _json({"errorMessages": [f"Error in the JQL Query: {told['jql']}"], "warningMessages": []}, 400)
+            return as_json({"errorMessages": [f"Error in the JQL Query: {told['jql']}"], "warningMessages": []}, 400)
         page, total = found
         end = int(begin) + len(page)
         after = {"nextPageToken": base64.b64encode(f"{told['jql']}@{end}".encode()).decode()} if end < total else {}
-        return _json({"issues": page, "isLast": not after} | after)
+        return as_json({"issues": page, "isLast": not after} | after)
 
     def _older_search(self, told: Mapping[str, Any]) -> Answer:
         if told["maxResults"] == 0:
-            return _json({"total": len(self._chosen(COUNTED, told["jql"]) or []), "issues": []})
+            return as_json({"total": len(self._chosen(COUNTED, told["jql"]) or []), "issues": []})
         found = self._page(told, told["startAt"])
         if found is None:
-            return _json({"errorMessages": [f"Error in the JQL Query: {told['jql']}"]}, 400)
+            return as_json({"errorMessages": [f"Error in the JQL Query: {told['jql']}"]}, 400)
         assert told["expand"] == ["changelog"]
         page, total = found
         by_key = {issue.key: issue for issue in self.issues}
         listed = [each | {"changelog": {"histories": by_key[each["key"]].histories(cloud=False)}} for each in page]
-        return _json({"startAt": told["startAt"], "maxResults": told["maxResults"], "total": total, "issues": listed})
+        return as_json({"startAt": told["startAt"], "maxResults": told["maxResults"], "total": total, "issues": listed})
 
     def _histories(self, told: Mapping[str, Any]) -> Answer:
         wanted = [issue for issue in self.issues if issue.id in told["issueIdsOrKeys"]]
@@ -252,15 +256,11 @@ class FakeJira:
         for _, issue, history in changes[begin:end]:
             by_issue.setdefault(issue, []).append(history)
         page = [{"issueId": issue, "changeHistories": listed} for issue, listed in by_issue.items()]
-        return _json({"issueChangeLogs": page} | ({"nextPageToken": str(end)} if end < len(changes) else {}))
+        return as_json({"issueChangeLogs": page} | ({"nextPageToken": str(end)} if end < len(changes) else {}))
 
 
 def _field(key: str, name: str, kind: str | None) -> dict[str, Any]:
     return {"id": key, "name": name, "custom": kind is not None, "schema": {"type": "any", "custom": kind}}
-
-
-def _json(value: object, status: int = 200) -> Answer:
-    return Answer(json.dumps(value).encode(), status, {"Content-Type": "application/json"})
 
 
 def adf(*lines: str) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """A small HTTP server on the loopback that answers as a test says."""
 
+import json
 import ssl
 import threading
 import time
@@ -30,6 +31,10 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
     cut: int | None = None
     drip_s: float | None = None
+
+
+def as_json(value: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:
+    return Answer(json.dumps(value).encode(), status, {"Content-Type": "application/json", **(headers or {})})
 
 
 @dataclass

@@ -9,37 +9,17 @@ import duckdb
 import polars as pl
 import pytest
 from desks import ADAPTERS, adapters, contract_faults
-from desks.given import DAY, HOUR, KNOWABLE, MINUTE, SECRET, SERVICE, SEVERITY, Given, HttpAdapter, IncidentAdapter
+from desks.given import KNOWABLE, SECRET, SERVICE, SEVERITY, Given, HttpAdapter, IncidentAdapter
 from loopback import Answer
+from staged_incidents import AS_OF, AT, DAY, HOUR, MINUTE, Staged, stage_night
 
-from features.incidents import as_of_view, durations
 from pipelines import sources
 from pipelines.settings import Settings, parse
 from pipelines.source_options import IncidentFiles
-from pipelines.sources.incident_rows import StagedIncidents
 from pipelines.sources.metric_staging import FETCHED
 from pipelines.sources.rejects import NOT_FETCHED
 
-AS_OF = datetime(2026, 3, 1)
-NOW = datetime(2026, 3, 1, 2, 30)
-AT = datetime(2026, 2, 20, 9)
 HOSTILE = '<script>alert("x")</script> =cmd|\' | `rm` [a](b) \\u0041 € 𝒳 -- ; DROP TABLE x'
-
-
-@dataclass(frozen=True)
-class Staged:
-    counts: StagedIncidents
-    incidents: pl.DataFrame
-    events: pl.DataFrame
-    rejects: pl.DataFrame
-    fetched: pl.DataFrame
-
-    @property
-    def content(self) -> list[bytes]:
-        return [path.read_bytes() for path in (self.counts.incidents, self.counts.incident_events, self.counts.rejects)]
-
-    def took(self, as_of: datetime = AS_OF) -> pl.DataFrame:
-        return durations(as_of_view(self.incidents, self.events.drop("assignee"), as_of), as_of)
 
 
 @dataclass(frozen=True)
@@ -51,13 +31,7 @@ class Site:
     con: duckdb.DuckDBPyConnection
 
     def stage(self, folder: str = "night", *, as_of: datetime = AS_OF, fetched: pl.DataFrame | None = None) -> Staged:
-        counts = sources.stage_incidents(
-            self.con, self.adapter.source, self.settings, as_of=as_of, now=as_of + (NOW - AS_OF),
-            folder=self.settings.folder / folder, fetched=fetched,
-        )  # fmt: skip
-        assert counts.fetched is not None
-        paths = (counts.incidents, counts.incident_events, counts.rejects, counts.fetched)
-        return Staged(counts, *(pl.read_parquet(path) for path in paths))
+        return stage_night(self.con, self.adapter.source, self.settings.folder, folder, as_of=as_of, fetched=fetched)
 
     def survey(self) -> list[str]:
         return [f"{found.level}: {found.text}" for found in sources.survey(self.adapter.source, self.settings)]
@@ -115,16 +89,16 @@ def test_incidents_come_with_their_times(site, kind):
     rows = staged.incidents.sort("created_at").select("source", "incident_id", "created_at", "resolved_at").rows()
     assert rows == [("desk", here.key(1), AT, AT + 3 * HOUR), ("desk", here.key(2), AT + DAY, None)]
     assert (staged.counts.staged, dict(staged.counts.rejected)) == (2, {})
-    took = staged.took()
-    assert took["is_open"].to_list() == [False, True]
-    assert took["time_to_resolve_s"].to_list() == [3 * 3600.0, None]
+    lasted = staged.lasted()
+    assert lasted["is_open"].to_list() == [False, True]
+    assert lasted["time_to_resolve_s"].to_list() == [3 * 3600.0, None]
 
 
 @every_server
 def test_the_view_of_an_earlier_day_knows_nothing_later(site, kind):
     here = site(kind)
     here.adapter.serve([Given(1, AT, resolved=AT + 3 * DAY)])
-    (row,) = here.stage().took(AT + DAY).iter_rows(named=True)
+    (row,) = here.stage().lasted(AT + DAY).iter_rows(named=True)
     assert (row["is_open"], row["time_to_resolve_s"], row["resolve_excluded"]) == (True, None, None)
 
 
@@ -140,8 +114,8 @@ def test_acknowledgement_has_its_time_and_its_basis(site, kind):
     assert rows[here.key(2)] is None or rows[here.key(2)] == AT + HOUR
     bases = dict(staged.incidents.select("incident_id", "acknowledged_basis").rows())
     assert bases[here.key(1)] in ("changelog", "sla", "field")
-    took = dict(staged.took().select("incident_id", "time_to_acknowledge_s").rows())
-    assert took[here.key(1)] == 600.0
+    lasted = dict(staged.lasted().select("incident_id", "time_to_acknowledge_s").rows())
+    assert lasted[here.key(1)] == 600.0
 
 
 @who_knows("cancelled")
@@ -150,7 +124,7 @@ def test_what_was_no_incident_is_cancelled_and_measured_by_nothing(site, kind):
     here.adapter.serve([Given(1, AT, cancelled=AT + HOUR)])
     staged = here.stage()
     assert staged.incidents["resolved_at"].to_list() == [None]
-    assert staged.took()["resolve_excluded"].to_list() == ["cancelled, a duplicate or no incident"]
+    assert staged.lasted()["resolve_excluded"].to_list() == ["cancelled, a duplicate or no incident"]
 
 
 @who_knows("reopened")
@@ -159,11 +133,11 @@ def test_a_reopened_incident_lasts_until_its_last_resolution(site, kind):
     again = Given(1, AT, resolved=AT + 30 * HOUR, reopened=((AT + HOUR, AT + 5 * HOUR),))
     here.adapter.serve([again, replace(again, number=2, resolved=None)])
     staged = here.stage()
-    took = staged.took().sort("incident_id")
-    assert took["time_to_resolve_s"].to_list() == [30 * 3600.0, None]
-    assert took["is_open"].to_list() == [False, True]
-    assert took["reopen_count"].to_list() == [1, 1]
-    between = staged.took(AT + 3 * HOUR)
+    lasted = staged.lasted().sort("incident_id")
+    assert lasted["time_to_resolve_s"].to_list() == [30 * 3600.0, None]
+    assert lasted["is_open"].to_list() == [False, True]
+    assert lasted["reopen_count"].to_list() == [1, 1]
+    between = staged.lasted(AT + 3 * HOUR)
     assert between["time_to_resolve_s"].to_list() == [3600.0, 3600.0]
 
 
@@ -199,7 +173,7 @@ def test_what_ends_as_our_tickets_do_is_a_prediction(site, kind):
         here.key(1): True,
         here.key(2): False,
     }
-    assert sorted(staged.took()["resolve_excluded"].drop_nulls()) == ["predicted, not an incident"]
+    assert sorted(staged.lasted()["resolve_excluded"].drop_nulls()) == ["predicted, not an incident"]
 
 
 @who_knows("title")

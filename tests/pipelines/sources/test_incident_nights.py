@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 from desks.github import GitHubAdapter
-from desks.given import DAY, HOUR, MINUTE, SECRET, Given
+from desks.given import SECRET, Given
 from rich.console import Console
+from staged_incidents import DAY, HOUR, MINUTE
 
 from pipelines.incident_report import write_report
 from pipelines.nightly import Outcome, run_night

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 from urllib.parse import urlencode, urlsplit
 
-from loopback import Answer, Asked
+from loopback import Answer, Asked, as_json
 
-from desks.given import KNOWABLE, Given, HttpAdapter, as_json, naive, query, z
+from desks.given import KNOWABLE, Given, HttpAdapter, naive, query, z
 from pipelines.source_options import (
     GitHub,
     IncidentSource,
@@ -49,7 +49,7 @@ class GitHubAdapter(HttpAdapter):
             return f'<{address}>; rel="{relation}"'
 
         links = [link(page + 1, "next"), link(last, "last")] if page < last else []
-        return as_json(listed[(page - 1) * size : page * size], **({"Link": ", ".join(links)} if links else {}))
+        return as_json(listed[(page - 1) * size : page * size], headers={"Link": ", ".join(links)} if links else {})
 
     @staticmethod
     def _issue(given: Given) -> dict:

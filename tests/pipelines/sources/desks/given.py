@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, ClassVar
 from urllib.parse import parse_qsl, urlsplit
 
@@ -21,7 +20,6 @@ from pipelines.source_options import (
 NAME = "desk"
 SECRET = "s3cr3t-t0ken"  # noqa: S105 - the token of every double
 SERVICE, SEVERITY = "shop", "high"
-MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -177,10 +175,6 @@ def epoch(at: datetime) -> int:
 
 def naive(text: str) -> datetime:
     return datetime.fromisoformat(text.replace("Z", "")).replace(tzinfo=None)
-
-
-def as_json(value: object, **headers: str) -> Answer:
-    return Answer(json.dumps(value).encode(), headers={"Content-Type": "application/json", **headers})
 
 
 def query(asked: Asked) -> dict[str, str]:

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import ClassVar
 from urllib.parse import urlsplit
 
-from loopback import Answer, Asked
+from loopback import Answer, Asked, as_json
 
-from desks.given import Given, HttpAdapter, as_json, query, z
+from desks.given import Given, HttpAdapter, query, z
 from pipelines.source_options import (
     IncidentSource,
     StatusPage,

@@ -15,14 +15,13 @@ import pytest
 from fake_promql import success
 from loopback import Answer, Asked, Loopback, loopback
 from pydantic import ValidationError
+from staged_incidents import AS_OF, DAY, HOUR, MINUTE, Staged, stage_night
 
 from pipelines import sources
 from pipelines.settings import parse
 from pipelines.source_options import Alerts
 
-AS_OF = datetime(2026, 3, 1)
 AT = datetime(2026, 2, 27, 9)
-MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 
 
 def clock(at: datetime) -> int:
@@ -76,16 +75,14 @@ def server(ruler: FakeRuler) -> Iterator[Loopback]:
 
 
 @pytest.fixture
-def stage(server: Loopback, tmp_path: Path) -> Callable[..., tuple[pl.DataFrame, pl.DataFrame, Any]]:
+def stage(
+    server: Loopback, con: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> Callable[..., tuple[pl.DataFrame, pl.DataFrame, Staged]]:
     def stage(as_of: datetime = AS_OF, fetched: pl.DataFrame | None = None, **options: Any):
         fields = {"name": "alerts", "type": "alerts", "url": server.url, "history_days": 5, "access": {"attempts": 1}}
         source = Alerts.model_validate(fields | options)
-        with duckdb.connect() as con:
-            staged = sources.stage_incidents(
-                con, source, parse("", tmp_path), as_of=as_of, now=as_of, folder=tmp_path / "staged", fetched=fetched
-            )
-        incidents, events = pl.read_parquet(staged.incidents), pl.read_parquet(staged.incident_events)
-        return incidents.sort("created_at"), events.sort("changed_at", "event_no"), staged
+        staged = stage_night(con, source, tmp_path, as_of=as_of, now=as_of, fetched=fetched)
+        return staged.incidents.sort("created_at"), staged.events.sort("changed_at", "event_no"), staged
 
     return stage
 
@@ -127,7 +124,7 @@ def test_an_episode_of_many_parts_is_found_by_its_beginning_from_any_night(ruler
         ruler.alerts.append((labels, began, began, began + 3 * HOUR))
         began += 3 * HOUR + 2 * MINUTE
     first, _, staged = stage()
-    second, events, _ = stage(AS_OF + DAY, pl.read_parquet(staged.fetched))
+    second, events, _ = stage(AS_OF + DAY, staged.fetched)
     assert first.select("created_at", "resolved_at").rows() == [(AS_OF - 10 * HOUR, None)]
     assert second.select("created_at", "resolved_at").rows() == [(AS_OF - 10 * HOUR, began - 2 * MINUTE)]
     assert second["incident_id"].to_list() == first["incident_id"].to_list()
@@ -149,7 +146,7 @@ def test_days_before_one_that_fails_are_kept_and_the_next_night_goes_on(ruler, s
     assert first.select("title", "resolved_at").rows() == [("Old", AS_OF - 4.5 * DAY + HOUR), ("Across", None)]
     assert len(staged.unfetched) == 1
     ruler.fails_after, ruler.queries = None, []
-    second, _, _ = stage(AS_OF + DAY, pl.read_parquet(staged.fetched))
+    second, _, _ = stage(AS_OF + DAY, staged.fetched)
     assert second.select("title", "resolved_at").rows() == [("Across", AS_OF - 1.5 * DAY)]
     assert second["incident_id"][0] == first["incident_id"][1]
 
@@ -160,7 +157,7 @@ def test_too_many_points_are_asked_for_in_pieces(ruler, stage, step):
     ruler.alerts = [({"alertname": "Slow"}, at := AS_OF - 5 * HOUR, at, at + HOUR)]
     incidents, _, staged = stage(step_seconds=step, history_days=1)
     assert incidents["resolved_at"].to_list() == [AS_OF - 4 * HOUR]
-    assert not staged.rejected
+    assert not staged.counts.rejected
 
 
 @pytest.mark.parametrize("step", [7, 0, 301])

@@ -2,24 +2,19 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import duckdb
-import polars as pl
 import pytest
 from fake_gitlab import TOKEN, FakeGitLab, FakeIssue, Said, fault_of
 from loopback import Loopback, loopback
+from staged_incidents import AT, DAY, HOUR, MINUTE, Staged, stage_night
 
-from features.incidents import as_of_view, durations
 from pipelines import sources
 from pipelines.settings import SettingsError, parse
 from pipelines.source_options import GitLab
-
-AS_OF, NOW = datetime(2026, 3, 1), datetime(2026, 3, 1, 2)
-AT = datetime(2026, 2, 20, 9)
-MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 
 
 @dataclass
@@ -34,38 +29,13 @@ class Site:
         places = {} if "groups" in options else {"projects": ["acme/shop"]}
         return GitLab.model_validate(told | places | options)
 
-    def stage(self, *issues: FakeIssue, **options: Any) -> "Staged":
+    def stage(self, *issues: FakeIssue, **options: Any) -> Staged:
         self.gitlab.issues = list(issues)
-        staged = sources.stage_incidents(
-            self.con, self.source(**options), parse("", self.folder), as_of=AS_OF, now=NOW, folder=self.folder / "night"
-        )
-        incidents, events = (pl.read_parquet(path) for path in (staged.incidents, staged.incident_events))
-        return Staged(incidents, events, list(staged.unfetched))
+        return stage_night(self.con, self.source(**options), self.folder)
 
     def survey(self, **options: Any) -> list[str]:
         found = sources.survey(self.source(**options), parse("", self.folder))
         return [f"{finding.level}: {finding.text}" for finding in found]
-
-
-@dataclass
-class Staged:
-    incidents: pl.DataFrame
-    events: pl.DataFrame
-    unfetched: list[str]
-
-    @property
-    def row(self) -> dict[str, Any]:
-        (row,) = self.incidents.iter_rows(named=True)
-        return row
-
-    @property
-    def states(self) -> list[tuple[datetime, str | None]]:
-        return self.events.sort("changed_at", "event_no").select("changed_at", "state").rows()
-
-    def took(self, as_of: datetime = AS_OF) -> dict[str, Any]:
-        view = as_of_view(self.incidents, self.events, as_of)
-        (row,) = durations(view, as_of, self.events).iter_rows(named=True)
-        return row
 
 
 @pytest.fixture

@@ -3,25 +3,21 @@
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import contracts
 import duckdb
-import polars as pl
 import pytest
 from fake_jira import EMAIL, TOKEN, FakeIssue, FakeJira, Move, adf, sla, written
 from loopback import Answer, Asked, Loopback, loopback
+from staged_incidents import AT, DAY, HOUR, MINUTE, Staged, stage_night
 
-from features.incidents import as_of_view, durations
 from pipelines import sources
 from pipelines.settings import SettingsError, parse
 from pipelines.source_options import Jira
 
-AS_OF, NOW = datetime(2026, 3, 1), datetime(2026, 3, 1, 2)
-AT = datetime(2026, 2, 20, 9)
-MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 RESPONSE, RESOLUTION, SEVERITY = "customfield_10030", "customfield_10031", "customfield_10010"
 
 
@@ -37,14 +33,10 @@ class Site:
         told = {"name": "desk", "type": "jira", "url": self.server.url, "edition": "cloud", "access": access}
         return Jira.model_validate(told | {"edition": "cloud" if self.jira.cloud else "data-center"} | options)
 
-    def stage(self, *issues: FakeIssue, **options: Any) -> "Staged":
+    def stage(self, *issues: FakeIssue, **options: Any) -> Staged:
         if issues:
             self.jira.issues = list(issues)
-        staged = sources.stage_incidents(
-            self.con, self.source(**options), parse("", self.folder), as_of=AS_OF, now=NOW, folder=self.folder / "night"
-        )
-        incidents, events = (pl.read_parquet(path) for path in (staged.incidents, staged.incident_events))
-        return Staged(incidents, events, list(staged.unfetched))
+        return stage_night(self.con, self.source(**options), self.folder)
 
     def survey(self, **options: Any) -> list[str]:
         return [
@@ -54,31 +46,6 @@ class Site:
 
     def jql(self) -> list[str]:
         return [json.loads(each.body)["jql"] for each in self.server.asked if b'"jql"' in each.body]
-
-
-@dataclass
-class Staged:
-    incidents: pl.DataFrame
-    events: pl.DataFrame
-    unfetched: list[str]
-
-    @property
-    def row(self) -> dict[str, Any]:
-        (row,) = self.incidents.iter_rows(named=True)
-        return row
-
-    @property
-    def states(self) -> list[tuple[datetime, str | None]]:
-        return self.events.sort("changed_at", "event_no").select("changed_at", "state").rows()
-
-    def seen(self, as_of: datetime = AS_OF) -> dict[str, Any]:
-        (row,) = as_of_view(self.incidents, self.events, as_of).iter_rows(named=True)
-        return row
-
-    def took(self) -> dict[str, Any]:
-        view = as_of_view(self.incidents, self.events, AS_OF)
-        (row,) = durations(view, AS_OF, self.events).iter_rows(named=True)
-        return row
 
 
 @pytest.fixture

@@ -10,16 +10,13 @@ import polars as pl
 import pytest
 from fake_pagerduty import FakePagerDuty
 from loopback import Answer, Asked, Loopback, loopback
+from staged_incidents import AS_OF, AT, DAY, HOUR, MINUTE, NOW, Staged, stage_night
 
-from features.incidents import as_of_view, durations
 from pipelines import sources
 from pipelines.settings import parse
 from pipelines.source_options import PagerDuty
 
-AS_OF, NOW = datetime(2026, 3, 1), datetime(2026, 3, 1, 2, 30)
-AT = datetime(2026, 2, 20, 9)
-SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)
-DAY = timedelta(days=1)
+SECOND = timedelta(seconds=1)
 
 
 @dataclass
@@ -36,19 +33,11 @@ class Account:
         given = {"name": "duty", "type": "pagerduty", "url": self.server.url, "access": {"bearer": "s3cr3t"}}
         return PagerDuty.model_validate(given | options)
 
-    def stage(self, as_of: datetime = AS_OF, fetched: pl.DataFrame | None = None, **options: Any):
-        counts = sources.stage_incidents(
-            self.con, self.source(**options), parse("", self.folder), as_of=as_of, now=as_of + (NOW - AS_OF),
-            folder=self.folder / "staged", fetched=fetched,
-        )  # fmt: skip
-        paths = (counts.incidents, counts.incident_events, counts.rejects)
-        return counts, *(pl.read_parquet(path) for path in paths)
+    def stage(self, as_of: datetime = AS_OF, fetched: pl.DataFrame | None = None, **options: Any) -> Staged:
+        return stage_night(self.con, self.source(**options), self.folder, as_of=as_of, fetched=fetched)
 
     def took(self, as_of: datetime = AS_OF, **options: Any) -> dict[str, Any]:
-        _, incidents, events, _ = self.stage(**options)
-        events = events.drop("assignee")
-        (row,) = durations(as_of_view(incidents, events, as_of), as_of, events).iter_rows(named=True)
-        return row
+        return self.stage(**options).took(as_of)
 
     def have(self, key: str, *log: tuple[str, datetime] | tuple[str, datetime, dict], **more: Any) -> None:
         """An incident with its log: kinds of entries, when, and what else they hold."""
@@ -107,10 +96,9 @@ def test_an_incident_comes_with_all_that_it_has(account):
             {"state": "pending", "user": {"summary": "Ole"}},
         ],
     )
-    counts, incidents, events, _ = account.stage(fields={"communications": "trigger.channel.cef_details.severity"})
-    (row,) = incidents.iter_rows(named=True)
-    assert dict(counts.rejected) == {}
-    assert {name: value for name, value in row.items() if value is not None} == {
+    staged = account.stage(fields={"communications": "trigger.channel.cef_details.severity"})
+    assert dict(staged.counts.rejected) == {}
+    assert {name: value for name, value in staged.row.items() if value is not None} == {
         "source": "duty",
         "incident_id": "P1",
         "title": "disk full",
@@ -134,7 +122,7 @@ def test_an_incident_comes_with_all_that_it_has(account):
         "experts": "Max",
         "communications": "critical",
     }
-    assert events.sort("changed_at", "event_no").select("changed_at", "state", "assignee").rows() == [
+    assert staged.events.sort("changed_at", "event_no").select("changed_at", "state", "assignee").rows() == [
         (AT, None, "Jo"),
         (AT, "triggered", None),
         (AT + 5 * MINUTE, None, "Kim, Lee"),
@@ -194,8 +182,8 @@ def test_what_is_snoozed_is_on_hold_until_it_is_taken_up_or_given_back(account):
 def test_a_busy_hour_is_read_in_stretches_that_can_be_read_whole(account):
     for n in range(1500):
         account.have(f"P{n}", ("trigger", at := AT + n * SECOND), ("acknowledge", at), ("notify", at), ("resolve", at))
-    counts, incidents, events, _ = account.stage()
-    assert (incidents.height, events.height, dict(counts.rejected)) == (1500, 4500, {})
+    staged = account.stage()
+    assert (staged.incidents.height, staged.events.height, dict(staged.counts.rejected)) == (1500, 4500, {})
     assert account.asked("/incidents/") == []
     assert len(account.asked("/log_entries")) < 150  # 60 pages, and what it takes to find how long stretches may be
 
@@ -212,27 +200,27 @@ def test_what_lies_where_stretches_meet_comes_whichever_of_them_it_belongs_to(ac
     for n in range(40):
         account.have(f"P{n}", ("trigger", first + n * DAY), ("resolve", first + n * DAY + HOUR))
     account.fake.ends_belong = inclusive
-    counts, incidents, events, _ = account.stage()
-    assert (incidents.height, events.height, dict(counts.rejected)) == (40, 80, {})
+    staged = account.stage()
+    assert (staged.incidents.height, staged.events.height, dict(staged.counts.rejected)) == (40, 80, {})
 
 
 def test_more_than_can_be_read_of_a_second_is_not_fetched(account):
     account.have("P0", ("trigger", AT - DAY), ("resolve", AT - DAY + HOUR))
     account.have("P1", *[("trigger", AT)] * 10_001)
-    counts, incidents, _, _ = account.stage()
-    assert incidents["incident_id"].to_list() == ["P0"]
-    assert "more than 10000 changes within a second" in counts.unfetched[0]
+    staged = account.stage()
+    assert staged.incidents["incident_id"].to_list() == ["P0"]
+    assert "more than 10000 changes within a second" in staged.unfetched[0]
 
 
 def test_an_incident_is_asked_for_its_own_log_where_the_nights_lacks_its_beginning(account):
     account.have("P1", ("trigger", AS_OF - 500 * DAY), ("acknowledge", AS_OF - 499 * DAY), ("resolve", AT))
     account.have("P2", ("trigger", AT), ("acknowledge", AT + MINUTE), ("resolve", AT + HOUR))
-    _, incidents, events, _ = account.stage()
-    assert dict(incidents.select("incident_id", "acknowledged_at").rows()) == {
+    staged = account.stage()
+    assert dict(staged.incidents.select("incident_id", "acknowledged_at").rows()) == {
         "P1": AS_OF - 499 * DAY,
         "P2": AT + MINUTE,
     }
-    assert events.height == 6
+    assert staged.events.height == 6
     assert len(account.asked("/incidents/")) == 1
 
 
@@ -242,40 +230,37 @@ def test_a_log_that_goes_on_over_stretches_is_read_once(account):
         ("annotate", beginning + n * 20 * DAY) for n in range(1, 15)), ("resolve", AT))  # fmt: skip
     account.have("P2", ("trigger", AS_OF - 500 * DAY), *(
         ("annotate", beginning + n * 20 * DAY) for n in range(15)), ("resolve", AT))  # fmt: skip
-    counts, incidents, _, _ = account.stage()
+    staged = account.stage()
     assert [path.partition("?")[0] for path in account.asked("/incidents/")] == ["/incidents/P2/log_entries"]
-    assert incidents.sort("incident_id")["acknowledged_at"].to_list() == [beginning + HOUR, None]
-    assert counts.superseded > 0  # what was told of P1 before its resolution
+    assert staged.incidents.sort("incident_id")["acknowledged_at"].to_list() == [beginning + HOUR, None]
+    assert staged.counts.superseded > 0  # what was told of P1 before its resolution
 
 
 def test_a_second_night_knows_the_acknowledgement_of_the_first(account):
     account.have("P1", ("trigger", AT), ("acknowledge", AT + MINUTE), status="acknowledged")
-    counts, *_ = account.stage()
-    assert counts.fetched is not None
-    fetched = pl.read_parquet(counts.fetched)
+    first = account.stage()
     account.fake.log.clear()
     account.have("P1", ("trigger", AT), ("acknowledge", AT + MINUTE), ("resolve", AS_OF + 9 * HOUR))
-    _, incidents, _, _ = account.stage(as_of=AS_OF + DAY, fetched=fetched)
-    assert incidents.select("acknowledged_at", "resolved_at").rows() == [(AT + MINUTE, AS_OF + 9 * HOUR)]
+    second = account.stage(as_of=AS_OF + DAY, fetched=first.fetched)
+    assert second.incidents.select("acknowledged_at", "resolved_at").rows() == [(AT + MINUTE, AS_OF + 9 * HOUR)]
 
 
 def test_what_ends_while_it_is_read_is_the_next_nights(account):
     account.have("P1", ("trigger", AT), ("acknowledge", AT + MINUTE), ("resolve", NOW + SECOND))
     late = (("trigger", AS_OF - 500 * DAY), ("annotate", AT), ("acknowledge", NOW + SECOND))
     account.have("P2", *late, status="acknowledged")
-    counts, incidents, events, _ = account.stage()
-    assert (incidents["incident_id"].to_list(), dict(counts.rejected)) == (["P2"], {})
-    assert events["state"].to_list() == ["triggered"]
-    assert counts.fetched is not None
-    later = account.stage(as_of=AS_OF + DAY, fetched=pl.read_parquet(counts.fetched))[1]
-    assert later.sort("incident_id")["acknowledged_at"].to_list() == [AT + MINUTE, NOW + SECOND]
+    staged = account.stage()
+    assert (staged.incidents["incident_id"].to_list(), dict(staged.counts.rejected)) == (["P2"], {})
+    assert staged.events["state"].to_list() == ["triggered"]
+    later = account.stage(as_of=AS_OF + DAY, fetched=staged.fetched)
+    assert later.incidents.sort("incident_id")["acknowledged_at"].to_list() == [AT + MINUTE, NOW + SECOND]
 
 
 def test_an_own_log_that_is_not_told_leaves_what_the_accounts_log_says(account):
     account.have("P1", ("trigger", AS_OF - 500 * DAY), ("acknowledge", AT), ("resolve", AT + HOUR))
     account.fake.secret = {"P1"}
-    counts, incidents, events, _ = account.stage()
-    assert (incidents["acknowledged_at"].to_list(), events.height, counts.unfetched) == ([AT], 2, ())
+    staged = account.stage()
+    assert (staged.incidents["acknowledged_at"].to_list(), staged.events.height, staged.unfetched) == ([AT], 2, [])
 
 
 # ---------------------------------------------------------------------------------------------------- choice and access
@@ -286,8 +271,8 @@ def test_teams_are_chosen_by_the_server_and_services_by_their_names(account):
     account.have("P2", ("trigger", AT), service={"id": "PMAIL", "summary": "Mail relay"})
     account.have("P3", ("trigger", AT), teams=[{"id": "POTHER", "summary": "Other"}])
     account.fake.services = [{"id": "PSHOP", "name": "Shop"}, {"id": "PMAIL", "name": "Mail relay"}]
-    assert sorted(account.stage(teams=["PTEAM"])[1]["incident_id"]) == ["P1", "P2"]
-    assert account.stage(services=["Mail*"])[1]["incident_id"].to_list() == ["P2"]
+    assert sorted(account.stage(teams=["PTEAM"]).incidents["incident_id"]) == ["P1", "P2"]
+    assert account.stage(services=["Mail*"]).incidents["incident_id"].to_list() == ["P2"]
     settings = parse("", account.folder)
     told = [next(iter(sources.survey(account.source(**options), settings))).text.partition(": ")[2] for options in (
         {}, {"teams": ["PTEAM"]}, {"services": ["S*"]}, {"services": ["Nothing"]},
@@ -308,6 +293,6 @@ def test_keys_and_tokens_are_sent_each_in_its_way_and_shown_in_none(account, tok
         f'{{"error": {{"message": "no such key: {token}"}}}}'.encode(),
         status=401 if asked.headers["Authorization"] == sent else 500,
     )
-    counts, *_ = account.stage(access={"bearer": token})
-    assert "answers 401 Unauthorized: no such key: ***" in counts.unfetched[0]
-    assert token not in counts.unfetched[0]
+    staged = account.stage(access={"bearer": token})
+    assert "answers 401 Unauthorized: no such key: ***" in staged.unfetched[0]
+    assert token not in staged.unfetched[0]

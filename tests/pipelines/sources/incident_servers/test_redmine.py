@@ -13,24 +13,17 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import duckdb
-import polars as pl
 import pytest
 import real_redmine
 from loopback import Answer, Asked, Loopback, loopback
 from real_redmine import Change, Issue, RealRedmine
+from staged_incidents import AS_OF, AT, DAY, HOUR, MINUTE, Staged, stage_night
 
-from features.incidents import as_of_view, durations
 from pipelines import sources
 from pipelines.settings import Settings
 from pipelines.source_options import Redmine
-from pipelines.sources.incident_rows import StagedIncidents
 from pipelines.sources.incident_servers import redmine as module
-from pipelines.sources.rejects import NOT_FETCHED
 
-AS_OF = datetime(2026, 3, 1)
-NOW = datetime(2026, 3, 1, 2, 30)
-AT = datetime(2026, 2, 20, 9)
-MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 FULL = 5
 HEADER = "X-Redmine-API-Key"
 
@@ -43,25 +36,6 @@ def redmine() -> RealRedmine:
 @pytest.fixture
 def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "FULL", FULL)
-
-
-@dataclass(frozen=True)
-class Staged:
-    counts: StagedIncidents
-    incidents: pl.DataFrame
-    events: pl.DataFrame
-    rejects: pl.DataFrame
-    fetched: pl.DataFrame
-
-    @property
-    def ids(self) -> list[int]:
-        return sorted(map(int, self.incidents["incident_id"]))
-
-    @property
-    def why(self) -> str:
-        (row,) = self.rejects.iter_rows(named=True)
-        assert row["reason"] == NOT_FETCHED
-        return row["detail"]
 
 
 @dataclass(frozen=True)
@@ -79,13 +53,8 @@ class Night:
         return Redmine.model_validate(given)
 
     def stage(self, source: Redmine | None = None, as_of: datetime = AS_OF, fetched: Any = None) -> Staged:
-        counts = sources.stage_incidents(
-            self.con, source or self.source(), self.settings, as_of=as_of, now=as_of + (NOW - AS_OF),
-            folder=self.folder / f"{time.monotonic_ns()}", fetched=fetched,
-        )  # fmt: skip
-        assert counts.fetched is not None
-        paths = (counts.incidents, counts.incident_events, counts.rejects, counts.fetched)
-        return Staged(counts, *map(pl.read_parquet, paths))
+        night = f"{time.monotonic_ns()}"
+        return stage_night(self.con, source or self.source(), self.folder, night, as_of=as_of, fetched=fetched)
 
     def survey(self, source: Redmine | None = None) -> list[str]:
         found = sources.survey(source or self.source(), self.settings)
@@ -150,7 +119,7 @@ def test_a_life_of_an_incident_with_its_people(redmine: RealRedmine, night: Nigh
     )
     (number,) = redmine.add(Issue(AT, {"subject": "Disk full", "category": "Database"}, "it is", changes=life))
     staged = night.stage()
-    (row,) = staged.incidents.iter_rows(named=True)
+    row = staged.row
     told = {
         "incident_id": str(number), "title": "Disk full", "service": "Checkout", "category": "Database",
         "team": "Databases", "severity": "Low", "state": "Closed", "created_at": AT, "acknowledged_at": AT + HOUR,
@@ -168,8 +137,7 @@ def test_a_life_of_an_incident_with_its_people(redmine: RealRedmine, night: Nigh
         (AT + 5 * HOUR, "In Progress", "Databases", None),
         (AT + 9 * HOUR, "Closed", None, None),
     ]
-    view = as_of_view(staged.incidents, staged.events.drop("assignee"), AS_OF)
-    (took,) = durations(view, AS_OF).iter_rows(named=True)
+    took = staged.took()
     assert (took["time_to_acknowledge_s"], took["time_to_resolve_s"], took["reopen_count"]) == (3600, 9 * 3600, 1)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import duckdb
@@ -11,17 +11,14 @@ import pytest
 from fake_servicenow import FakeServiceNow
 from loopback import Answer, Asked, Loopback, loopback
 from pydantic import ValidationError
+from staged_incidents import AS_OF, AT, DAY, HOUR, MINUTE, NOW, Staged, stage_night
 
-from features.incidents import as_of_view, durations
 from pipelines import sources
 from pipelines.incident_report import write_report
 from pipelines.settings import parse
 from pipelines.source_options import ServiceNow
 from pipelines.sources.rejects import NOT_FETCHED, PARTIAL
 
-AS_OF, NOW = datetime(2026, 3, 1), datetime(2026, 3, 1, 2, 30)
-AT = datetime(2026, 2, 20, 9)
-MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 NEW, WORK, HOLD, DONE, VOID = ("1", "New"), ("2", "In Progress"), ("3", "On Hold"), ("6", "Resolved"), ("8", "Canceled")
 
 
@@ -35,18 +32,10 @@ class Instance:
     folder: Any
     meddle: Callable[[Asked], None] = lambda asked: None
 
-    def stage(self, as_of: datetime = AS_OF, fetched: pl.DataFrame | None = None, **options: Any):
+    def stage(self, as_of: datetime = AS_OF, fetched: pl.DataFrame | None = None, **options: Any) -> Staged:
         given = {"name": "snow", "type": "servicenow", "url": self.server.url, "access": {"bearer": "s3cr3t"}}
         source = ServiceNow.model_validate(given | options)
-        settings = parse("", self.folder)
-        folder = self.folder / "staged"
-        counts = sources.stage_incidents(
-            self.con, source, settings, as_of=as_of, now=as_of + (NOW - AS_OF), folder=folder, fetched=fetched
-        )
-        incidents, events, rejects = (
-            pl.read_parquet(path) for path in (counts.incidents, counts.incident_events, counts.rejects)
-        )
-        return counts, incidents, events, rejects
+        return stage_night(self.con, source, self.folder, as_of=as_of, fetched=fetched)
 
     def asked(self, table: str) -> list[str]:
         return [asked.path for asked in self.server.asked if asked.path.startswith(f"/api/now/table/{table}?")]
@@ -123,9 +112,8 @@ def metric(at: datetime, value: tuple[str, str], field: str = "incident_state", 
 
 def test_a_record_comes_with_all_that_it_has(instance):
     instance.fake.tables["incident"] = [record(major_incident_state=("accepted", "Accepted"))]
-    _, incidents, _, _ = instance.stage()
-    (row,) = incidents.iter_rows(named=True)
-    assert {name: value for name, value in row.items() if value is not None} == {
+    staged = instance.stage()
+    assert {name: value for name, value in staged.row.items() if value is not None} == {
         "source": "snow",
         "incident_id": "INC0000001",
         "title": "disk full",
@@ -169,8 +157,8 @@ def test_acknowledgement_is_when_a_response_sla_ended_else_when_work_began(insta
         "task_sla": slas,
         "metric_instance": [metric(AT, NEW), assigned, metric(AT + 20 * MINUTE, WORK), metric(AT + 3 * HOUR, DONE)],
     }
-    _, incidents, _, _ = instance.stage()
-    assert incidents.select("acknowledged_at", "acknowledged_basis").rows() == [(AT + minutes * MINUTE, basis)]
+    staged = instance.stage()
+    assert staged.incidents.select("acknowledged_at", "acknowledged_basis").rows() == [(AT + minutes * MINUTE, basis)]
 
 
 def test_where_no_state_of_work_is_told_the_first_assignment_counts(instance):
@@ -183,9 +171,9 @@ def test_where_no_state_of_work_is_told_the_first_assignment_counts(instance):
             metric(AT + 3 * HOUR, DONE),
         ],
     }
-    _, incidents, events, _ = instance.stage()
-    assert incidents.select("acknowledged_at", "acknowledged_basis").rows() == [(AT + 7 * MINUTE, "changelog")]
-    assert events.filter(pl.col("assignee").is_not_null()).select("state", "assignee").rows() == [(None, "Jo")]
+    staged = instance.stage()
+    assert staged.incidents.select("acknowledged_at", "acknowledged_basis").rows() == [(AT + 7 * MINUTE, "changelog")]
+    assert staged.events.filter(pl.col("assignee").is_not_null()).select("state", "assignee").rows() == [(None, "Jo")]
 
 
 @pytest.mark.parametrize(
@@ -201,15 +189,15 @@ def test_where_no_state_of_work_is_told_the_first_assignment_counts(instance):
 )
 def test_slas_are_met_when_all_that_applied_ended_unbreached(instance, slas, met):
     instance.fake.tables |= {"incident": [record()], "task_sla": slas}
-    _, incidents, _, _ = instance.stage()
-    assert incidents["sla_met"].to_list() == [met]
+    staged = instance.stage()
+    assert staged.incidents["sla_met"].to_list() == [met]
 
 
 def test_time_on_hold_is_when_the_clock_of_the_resolution_stood_still(instance):
     paused = sla(pause_duration="1970-01-02 00:10:00", **{"sla.target": "resolution"})
     instance.fake.tables |= {"incident": [record()], "task_sla": [sla(), paused]}
-    _, incidents, _, _ = instance.stage()
-    assert incidents["on_hold_s"].to_list() == [86400 + 600]
+    staged = instance.stage()
+    assert staged.incidents["on_hold_s"].to_list() == [86400 + 600]
 
 
 def test_what_is_cancelled_is_so_since_its_metrics_say_it_else_since_it_was_closed_else_changed(instance):
@@ -221,8 +209,8 @@ def test_what_is_cancelled_is_so_since_its_metrics_say_it_else_since_it_was_clos
         ],
         "metric_instance": [metric(AT, NEW), metric(AT + HOUR, VOID)],
     }
-    _, incidents, _, _ = instance.stage()
-    told = incidents.select("cancelled_at", "cancelled_basis", "resolved_at").rows()
+    staged = instance.stage()
+    told = staged.incidents.select("cancelled_at", "cancelled_basis", "resolved_at").rows()
     assert told == [
         (AT + HOUR, "changelog", None),
         (AT + 2 * HOUR, "field", None),
@@ -246,10 +234,9 @@ def test_metrics_tell_spells_on_hold_teams_and_reopenings(instance):
             {**metric(AT + 3 * HOUR, DONE, "state"), "sys_id": "f" * 32},
         ],
     }
-    counts, incidents, events, _ = instance.stage()
-    assert dict(counts.rejected) == {}
-    events = events.drop("assignee")
-    (took,) = durations(as_of_view(incidents, events, AS_OF), AS_OF, events).iter_rows(named=True)
+    staged = instance.stage()
+    assert dict(staged.counts.rejected) == {}
+    took = staged.took()
     told = ("time_to_acknowledge_s", "time_to_resolve_s", "on_hold_s", "reopen_count", "reassignment_count", "team")
     assert [took[name] for name in told] == [600.0, 3 * 3600.0, 1800.0, 1, 1, "Database"]
 
@@ -257,28 +244,28 @@ def test_metrics_tell_spells_on_hold_teams_and_reopenings(instance):
 def test_a_reopened_record_without_metrics_is_open(instance):
     again = record(1, WORK, resolved_at=snow(AT + HOUR), closed_at=snow(AT + 2 * HOUR), reopen_count="1")
     instance.fake.tables["incident"] = [again]
-    _, incidents, events, _ = instance.stage()
-    (took,) = durations(as_of_view(incidents, events.drop("assignee"), AS_OF), AS_OF).iter_rows(named=True)
+    staged = instance.stage()
+    took = staged.took()
     assert (took["is_open"], took["resolve_excluded"], took["reopen_count"]) == (True, None, 1)
 
 
 def test_states_go_by_number_of_incidents_and_by_word_of_other_tables(instance):
     closed = record(1, ("3", "Closed Complete"), resolved_at="", closed_at=snow(AT + HOUR))
     instance.fake.tables |= {"incident": [closed], "u_case": [closed]}
-    assert instance.stage()[1]["state"].to_list() == ["On Hold"]
-    assert instance.stage(table="u_case")[1]["state"].to_list() == ["Closed Complete"]
+    assert instance.stage().incidents["state"].to_list() == ["On Hold"]
+    assert instance.stage(table="u_case").incidents["state"].to_list() == ["Closed Complete"]
 
 
 def test_fields_of_the_settings_are_asked_for_and_read_as_they_are_meant(instance):
     own = {"u_acknowledged": (snow(AT + MINUTE), "20.02.2026 10:01"), "cmdb_ci.location": ("l1", "Oslo"),
            "u_hold": ("1204", "1,204"), "impact": ("2", "2 - Medium")}  # fmt: skip
     instance.fake.tables |= {"incident": [record(**own)], "task_sla": [sla()]}
-    _, incidents, _, _ = instance.stage(
+    staged = instance.stage(
         fields={"acknowledged_at": "u_acknowledged", "entity": "cmdb_ci.location", "on_hold_s": "u_hold",
                 "severity": "impact", "team": "u_unknown"}
     )  # fmt: skip
     told = ("acknowledged_at", "acknowledged_basis", "entity", "on_hold_s", "severity", "team")
-    assert incidents.select(told).rows() == [(AT + MINUTE, "field", "Oslo", 1204, "2 - Medium", "Database")]
+    assert staged.incidents.select(told).rows() == [(AT + MINUTE, "field", "Oslo", 1204, "2 - Medium", "Database")]
 
 
 # --------------------------------------------------------------------------------------------------------------- rights
@@ -288,9 +275,9 @@ def test_fields_of_the_settings_are_asked_for_and_read_as_they_are_meant(instanc
 def test_without_the_right_to_a_side_table_incidents_come_with_a_note(instance, table, status):
     instance.fake.tables["incident"] = [record(n) for n in range(700)]
     instance.fake.refused = {table: status}
-    counts, incidents, _, rejects = instance.stage()
-    assert (incidents.height, tuple(counts.unfetched), dict(counts.rejected)) == (700, (), {PARTIAL: 1})
-    (reason, detail) = rejects.select("reason", "detail").row(0)
+    staged = instance.stage()
+    assert (staged.incidents.height, staged.unfetched, dict(staged.counts.rejected)) == (700, [], {PARTIAL: 1})
+    (reason, detail) = staged.rejects.select("reason", "detail").row(0)
     assert reason == PARTIAL
     assert f"are not known, for {table} cannot be read: http://127.0.0.1" in detail
     assert len(instance.asked(table)) <= 5  # for the first page alone
@@ -310,25 +297,25 @@ def test_the_report_says_what_could_not_be_read(instance):
 def test_a_side_table_that_fails_otherwise_leaves_the_rest_open(instance):
     instance.fake.tables["incident"] = [record()]
     instance.fake.refused = {"task_sla": 500}
-    counts, incidents, _, rejects = instance.stage(access={"bearer": "s3cr3t", "attempts": 1})
-    assert (incidents.height, rejects["reason"].to_list()) == (0, [NOT_FETCHED])
-    assert "User Not Authorized" in counts.unfetched[0]
+    staged = instance.stage(access={"bearer": "s3cr3t", "attempts": 1})
+    assert (staged.incidents.height, staged.rejects["reason"].to_list()) == (0, [NOT_FETCHED])
+    assert "User Not Authorized" in staged.unfetched[0]
 
 
 def test_records_that_the_account_may_not_see_hide_no_others(instance):
     all_of_them = [record(n, sys_updated_on=snow(AT + n * MINUTE)) for n in range(2600)]
     instance.fake.tables["incident"] = all_of_them
     instance.fake.hidden = {each["sys_id"] for n, each in enumerate(all_of_them) if n % 3 == 0 or 600 < n < 1800}
-    _, incidents, _, _ = instance.stage()
-    assert incidents.height == 2600 - len(instance.fake.hidden)
+    staged = instance.stage()
+    assert staged.incidents.height == 2600 - len(instance.fake.hidden)
 
 
 def test_of_records_changed_at_one_moment_none_is_lost_where_many_are_hidden(instance):
     all_of_them = [record(n) for n in range(1700)]
     instance.fake.tables["incident"] = all_of_them
     instance.fake.hidden = {each["sys_id"] for each in all_of_them[400:1300]}
-    _, incidents, _, _ = instance.stage()
-    assert incidents.height == 800
+    staged = instance.stage()
+    assert staged.incidents.height == 800
 
 
 # ---------------------------------------------------------------------------------------------------------------- pages
@@ -348,7 +335,7 @@ def test_side_tables_are_read_page_by_page(instance, monkeypatch):
         "incident": [record()],
         "metric_instance": [metric(AT + n * MINUTE, WORK if n % 2 else HOLD) for n in range(11)],
     }
-    assert instance.stage()[2].height == 11
+    assert instance.stage().events.height == 11
 
 
 def test_what_changes_while_pages_are_read_is_not_passed_over(instance):
@@ -361,26 +348,24 @@ def test_what_changes_while_pages_are_read_is_not_passed_over(instance):
                 instance.fake.tables["incident"][n] = record(n, sys_updated_on=snow(NOW - MINUTE))
 
     instance.meddle = meddle
-    counts, incidents, _, _ = instance.stage()
-    assert (incidents.height, counts.superseded) == (1300, 100)
-    assert dict(counts.rejected) == {}
+    staged = instance.stage()
+    assert (staged.incidents.height, staged.counts.superseded) == (1300, 100)
+    assert dict(staged.counts.rejected) == {}
 
 
 def test_what_changes_after_the_run_began_is_the_next_nights(instance):
     late = record(2, resolved_at=snow(NOW + HOUR), sys_updated_on=snow(NOW + HOUR))
     instance.fake.tables["incident"] = [record(1), late]
-    counts, incidents, _, _ = instance.stage()
-    assert (incidents["incident_id"].to_list(), dict(counts.rejected)) == (["INC0000001"], {})
-    assert counts.fetched is not None
-    fetched = pl.read_parquet(counts.fetched)
-    _, incidents, _, _ = instance.stage(as_of=AS_OF + timedelta(days=1), fetched=fetched)
-    assert incidents["incident_id"].to_list() == ["INC0000002"]
+    first = instance.stage()
+    assert (first.incidents["incident_id"].to_list(), dict(first.counts.rejected)) == (["INC0000001"], {})
+    second = instance.stage(as_of=AS_OF + DAY, fetched=first.fetched)
+    assert second.incidents["incident_id"].to_list() == ["INC0000002"]
 
 
 def test_a_query_chooses_among_them(instance):
     instance.fake.tables["incident"] = [record(1, category="database"), record(2, category="network")]
-    _, incidents, _, _ = instance.stage(query="category=network^")
-    assert incidents["incident_id"].to_list() == ["INC0000002"]
+    staged = instance.stage(query="category=network^")
+    assert staged.incidents["incident_id"].to_list() == ["INC0000002"]
 
 
 @pytest.mark.parametrize(
@@ -401,9 +386,9 @@ def test_settings_that_cannot_work_are_refused(options, said):
 def test_records_without_what_they_are_told_apart_by_are_no_answer(instance, monkeypatch):
     instance.fake.tables["incident"] = [record()]
     monkeypatch.setattr(FakeServiceNow, "answer", lambda self, asked: Answer(b'{"result": [{"number": "INC1"}]}'))
-    counts, incidents, _, _ = instance.stage()
-    assert incidents.is_empty()
-    assert "answers no records of incident with sys_id" in counts.unfetched[0]
+    staged = instance.stage()
+    assert staged.incidents.is_empty()
+    assert "answers no records of incident with sys_id" in staged.unfetched[0]
 
 
 def test_a_survey_says_which_tables_can_be_read(instance):

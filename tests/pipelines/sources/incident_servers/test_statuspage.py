@@ -13,14 +13,12 @@ import polars as pl
 import pytest
 from loopback import Answer, Asked, Loopback, loopback
 from pydantic import ValidationError
+from staged_incidents import AS_OF, DAY, HOUR, MINUTE, Staged, stage_night
 
-from features.incidents import as_of_view, durations
 from pipelines import sources
 from pipelines.settings import parse
 from pipelines.source_options import StatusPage
 
-AS_OF = datetime(2026, 3, 1)
-MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 EASTERN = timedelta(hours=5)
 
 
@@ -102,16 +100,14 @@ def server(page: FakePage) -> Iterator[Loopback]:
 
 
 @pytest.fixture
-def stage(server: Loopback, tmp_path: Path) -> Callable[..., tuple[pl.DataFrame, pl.DataFrame, Any]]:
+def stage(
+    server: Loopback, con: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> Callable[..., tuple[pl.DataFrame, pl.DataFrame, Staged]]:
     def stage(as_of: datetime = AS_OF, fetched: pl.DataFrame | None = None, **options: Any):
         fields = {"name": "page", "type": "statuspage", "url": server.url, "access": {"attempts": 1}}
         source = StatusPage.model_validate(fields | options)
-        with duckdb.connect() as con:
-            staged = sources.stage_incidents(
-                con, source, parse("", tmp_path), as_of=as_of, now=as_of, folder=tmp_path / "staged", fetched=fetched
-            )
-        incidents, events = pl.read_parquet(staged.incidents), pl.read_parquet(staged.incident_events)
-        return incidents.sort("created_at"), events.sort("incident_id", "changed_at", "event_no"), staged
+        staged = stage_night(con, source, tmp_path, as_of=as_of, now=as_of, fetched=fetched)
+        return staged.incidents.sort("created_at"), staged.events.sort("incident_id", "changed_at", "event_no"), staged
 
     return stage
 
@@ -120,14 +116,14 @@ def test_the_words_of_updates_become_times(page, stage):
     at = AS_OF - 3 * DAY
     told = [(10, "identified"), (40, "monitoring"), (60, "resolved"), (4000, "postmortem")]
     page.incidents = [posted("a", at, *told, postmortem_published_at=local(at + 4001 * MINUTE))]
-    incidents, events, _ = stage()
+    incidents, events, staged = stage()
     (row,) = incidents.to_dicts()
     times = ("started_at", "created_at", "mitigated_at", "resolved_at", "review_at")
     assert [row[time] for time in times] == [at, at, at + 40 * MINUTE, at + HOUR, at + 4001 * MINUTE]
     parts = ("title", "service", "entity", "severity", "state", "mitigated_basis", "resolved_basis")
     assert [row[part] for part in parts] == ["Trouble a", "API", "API, Web", "major", "postmortem", "field", "field"]
     assert events["state"].to_list() == ["open", "identified", "monitoring", "resolved", "postmortem"]
-    (took,) = durations(as_of_view(incidents, events, AS_OF), AS_OF).to_dicts()
+    took = staged.took()
     assert (took["time_to_resolve_s"], took["is_open"], took["is_major"]) == (3_600, False, True)
     assert took["time_to_acknowledge_s"] == 600, "the posting itself says nothing of it"
 
@@ -150,8 +146,7 @@ def test_what_was_posted_after_the_fact_is_over_from_the_beginning(page, stage):
     after = posted("a", at, resolved_at=local(at), status="resolved")
     after["incident_updates"] = [{"status": "resolved", "body": "It is over.", "display_at": local(at)}]
     page.incidents = [after]
-    incidents, events, _ = stage()
-    (took,) = durations(as_of_view(incidents, events, AS_OF), AS_OF).to_dicts()
+    took = stage()[2].took()
     assert took["resolve_excluded"] == "posted after the fact (resolved = created)"
 
 
@@ -175,12 +170,12 @@ def test_what_is_older_than_the_latest_is_looked_up_in_the_history(page, stage):
     page.incidents.append(posted("m", AS_OF - 300 * DAY, impact="maintenance"))
     incidents, _, staged = stage()
     assert set(incidents["incident_id"]) == {f"i{n}" for n in range(79)}
-    assert dict(staged.rejected) == {}
+    assert dict(staged.counts.rejected) == {}
     pages = [path for path in page.asked if path.startswith("/history")]
     assert pages == [f"/history.json?page={n}" for n in range(1, 6)], "fourteen months, however quiet"
     assert sum(path.startswith("/incidents/") for path in page.asked) == 29
     page.asked.clear()
-    second, _, _ = stage(AS_OF + DAY, pl.read_parquet(staged.fetched))
+    second, _, _ = stage(AS_OF + DAY, staged.fetched)
     assert page.asked == ["/api/v2/incidents.json"]
     assert second["incident_id"].to_list() == ["i0"]
 
@@ -189,27 +184,26 @@ def test_a_page_without_a_history_says_once_what_may_be_missing(page, stage):
     page.incidents, page.has_history = many(60), False
     incidents, _, staged = stage()
     assert incidents.height == 50
-    assert dict(staged.rejected) == {"partial answer": 1}
-    assert staged.unfetched == ()
-    (remark,) = staged.notes
+    assert dict(staged.counts.rejected) == {"partial answer": 1}
+    assert staged.unfetched == []
+    (remark,) = staged.counts.notes
     assert "tells of 50 incidents, the oldest of 2025-06-28, and has no history to ask" in remark
-    rejects = pl.read_parquet(staged.rejects)
-    assert rejects.select("reason", "detail").rows() == [("partial answer", remark)]
-    assert stage(AS_OF + DAY, pl.read_parquet(staged.fetched))[2].notes == ()
+    assert staged.rejects.select("reason", "detail").rows() == [("partial answer", remark)]
+    assert stage(AS_OF + DAY, staged.fetched)[2].counts.notes == ()
 
 
 def test_an_empty_page_without_a_history_is_remarked(page, stage):
     page.has_history = False
     _, _, staged = stage()
-    assert "tells of none and has no history" in staged.notes[0]
-    assert stage(AS_OF + DAY, pl.read_parquet(staged.fetched))[2].notes == ()
+    assert "tells of none and has no history" in staged.counts.notes[0]
+    assert stage(AS_OF + DAY, staged.fetched)[2].counts.notes == ()
 
 
 def test_more_than_a_page_in_one_night_is_not_passed_over(page, stage):
     page.incidents = many(3)
     _, _, staged = stage()
     page.incidents = [posted(f"n{n}", AS_OF + DAY - HOUR - n * MINUTE) for n in range(55)] + page.incidents
-    incidents, _, _ = stage(AS_OF + DAY, pl.read_parquet(staged.fetched))
+    incidents, _, _ = stage(AS_OF + DAY, staged.fetched)
     assert {f"n{n}" for n in range(55)} <= set(incidents["incident_id"])
 
 
@@ -219,7 +213,7 @@ def test_a_history_that_fails_midway_keeps_the_latest_and_is_asked_again(page, s
     assert incidents.height == 50
     assert len(staged.unfetched) == 1
     page.broken = None
-    again, _, _ = stage(AS_OF + DAY, pl.read_parquet(staged.fetched))
+    again, _, _ = stage(AS_OF + DAY, staged.fetched)
     assert again.height == 60
 
 
@@ -230,7 +224,7 @@ def test_what_was_withdrawn_is_left_out(page, stage):
     page.incidents = [each for each in page.incidents if each["id"] != "i55"]
     incidents, _, staged = stage()
     assert incidents.height == 59
-    assert not staged.rejected
+    assert not staged.counts.rejected
 
 
 def test_saved_answers_fill_what_a_page_does_not_tell(page, stage, tmp_path):

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,20 +16,16 @@ import real_zabbix
 from fake_zabbix import TOKEN, FakeProblem, FakeZabbix
 from loopback import Loopback, loopback
 from played_back import PROBLEMS, play_back
-from problems import HOUR, LONG, OTHER, SHORT, Nights, Story
+from problems import LONG, OTHER, SHORT, Nights, Story
+from staged_incidents import AS_OF, AT, DAY, HOUR, Staged, stage_night
 
 from features.incidents import as_of_view, durations
-from pipelines import sources
-from pipelines.settings import parse
 from pipelines.source_options import ZabbixProblems
 
 IN_REAL = pytest.mark.skipif(
     not real_zabbix.INSTALLED,
     reason="Zabbix is not installed (postgresql, zabbix-server-pgsql, zabbix-frontend-php, php-cli, php-pgsql)",
 )
-DAY = timedelta(days=1)
-AS_OF = datetime(2026, 3, 1)
-AT = datetime(2026, 2, 20, 9)
 
 # ------------------------------------------------------------------------------------------------------- a real one
 
@@ -123,18 +119,15 @@ def test_the_fake_one_answers_as_the_real_one_did(tmp_path):
 
 def stage(
     server: Loopback, folder: Path, now: datetime = AS_OF, fetched: pl.DataFrame | None = None, **options: Any
-) -> tuple[pl.DataFrame, pl.DataFrame, Any]:
+) -> tuple[pl.DataFrame, pl.DataFrame, Staged]:
     """Incidents, events, and what was staged."""
     fields = {"name": "zabbix", "type": "zabbix", "url": f"{server.url}/zabbix", "history_days": 30}
     fields |= {"access": {"bearer": TOKEN, "attempts": 1}}
     source = ZabbixProblems.model_validate(fields | options)
     folder.mkdir(parents=True, exist_ok=True)
     with duckdb.connect() as con:
-        staged = sources.stage_incidents(
-            con, source, parse("", folder), as_of=now, now=now, folder=folder / f"{now:%m%d}", fetched=fetched
-        )
-    incidents, events = pl.read_parquet(staged.incidents), pl.read_parquet(staged.incident_events)
-    return incidents, events.sort("incident_id", "changed_at", "event_no"), staged
+        staged = stage_night(con, source, folder, f"{now:%m%d}", as_of=now, now=now, fetched=fetched)
+    return staged.incidents, staged.events.sort("incident_id", "changed_at", "event_no"), staged
 
 
 def clock(at: datetime) -> int:
@@ -146,7 +139,7 @@ def update(at: datetime, action: int, **more: int) -> dict[str, int | str]:
 
 
 @pytest.fixture
-def told(tmp_path: Path) -> Callable[..., tuple[pl.DataFrame, pl.DataFrame, Any]]:
+def told(tmp_path: Path) -> Callable[..., tuple[pl.DataFrame, pl.DataFrame, Staged]]:
     def told(*given: FakeProblem, version: str = "7.0.1", **options: Any):
         with loopback(FakeZabbix(problems=list(given), version=version)) as server:
             return stage(server, tmp_path, **options)
@@ -190,7 +183,7 @@ def test_suppression_by_hand_is_time_on_hold(told):
         ],
         ended=(2, clock(AT + 10 * HOUR)),
     )
-    incidents, events, _ = told(given)
+    _, events, staged = told(given)
     assert events.select("changed_at", "state").rows() == [
         (AT, "problem"),
         (AT + HOUR, "acknowledged"),
@@ -200,14 +193,13 @@ def test_suppression_by_hand_is_time_on_hold(told):
         (AT + 8 * HOUR, "acknowledged"),
         (AT + 10 * HOUR, "resolved"),
     ]
-    (row,) = durations(as_of_view(incidents, events, AS_OF), AS_OF, events).to_dicts()
+    row = staged.took()
     assert (row["time_to_resolve_s"], row["on_hold_s"], row["time_to_acknowledge_s"]) == (36_000, 18_000, 3_600)
 
 
 def test_what_is_said_of_a_problem_that_is_over_reopens_nothing(told):
     given = FakeProblem(1, clock(AT), updates=[update(AT + 5 * HOUR, 2 | 4)], ended=(2, clock(AT + HOUR)))
-    incidents, events, _ = told(given)
-    (row,) = durations(as_of_view(incidents, events, AS_OF), AS_OF).to_dicts()
+    row = told(given)[2].took()
     assert (row["is_open"], row["time_to_resolve_s"], row["reopen_count"]) == (False, 3_600, 0)
     assert row["acknowledge_excluded"] == "acknowledged after resolved"
 
@@ -236,8 +228,7 @@ def test_a_symptom_is_no_incident_until_it_is_a_cause_again(told):
 
 def test_an_end_that_the_housekeeper_took_is_an_end_without_a_time(told, monkeypatch):
     monkeypatch.setattr("pipelines.sources.incident_servers.zabbix_problems._ends", lambda api, found: {})
-    incidents, events, _ = told(FakeProblem(1, clock(AT), ended=(2, clock(AT + HOUR))))
-    (row,) = durations(as_of_view(incidents, events, AS_OF), AS_OF).to_dicts()
+    row = told(FakeProblem(1, clock(AT), ended=(2, clock(AT + HOUR))))[2].took()
     assert row["resolve_excluded"] == "resolved or closed, but not said when"
 
 
@@ -263,7 +254,7 @@ def test_what_a_proxy_hands_in_late_is_not_passed_over(tmp_path):
         _, _, first = stage(server, tmp_path, AS_OF)
         late = FakeProblem(2, clock(AS_OF - 9 * HOUR), ended=(3, clock(AS_OF - 8 * HOUR)))
         zabbix.problems.append(late)
-        incidents, _, _ = stage(server, tmp_path, AS_OF + DAY, pl.read_parquet(first.fetched))
+        incidents, _, _ = stage(server, tmp_path, AS_OF + DAY, first.fetched)
     assert set(incidents["incident_id"]) == {"1", "2"}
 
 
@@ -283,7 +274,7 @@ def test_a_problem_keeps_being_asked_for_while_it_lasts(tmp_path):
         ):
             zabbix.problems = [given]
             incidents, _, staged = stage(server, tmp_path, AS_OF + night * DAY, fetched)
-            fetched = pl.read_parquet(staged.fetched)
+            fetched = staged.fetched
             seen.append(incidents.select("acknowledged_at", "resolved_at").rows())
     at = AS_OF + 1.5 * DAY
     end = AS_OF + 2.5 * DAY
@@ -301,4 +292,4 @@ def test_fields_and_odd_records(told):
     odd = FakeProblem(1, clock(AT), severity=77, hosts=[], updates=[{"clock": "soon", "action": "0"}])
     incidents, _, staged = told(odd, FakeProblem(2, 0), fields={"title": "tags.0.value"})
     assert incidents.select("incident_id", "severity", "entity", "title").rows() == [("1", None, None, "disk full")]
-    assert not staged.rejected
+    assert not staged.counts.rejected
