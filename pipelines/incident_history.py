@@ -1,7 +1,8 @@
 """The incidents of all sources, read apart from a night: files whole, servers from where the last night left off.
 
 What nights have stored of a server is taken from the warehouse, and only what changed since is asked for; without a
-warehouse, or one that is busy, its whole history is. Nothing is stored.
+warehouse, or one that is busy, its whole history is, and likewise of a server whose incidents name their own sources.
+Nothing is stored.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from features.incidents import KEY, as_of_view, durations
 from pipelines import sources
 from pipelines.settings import Settings
 from pipelines.site import Site
+from pipelines.source_options import IncidentSource
 from pipelines.sources.incident_rows import StagedIncidents
 from pipelines.sources.sql import parquet, write
 from pipelines.warehouse import Warehouse, WarehouseError
@@ -59,7 +61,8 @@ def read(settings: Settings, as_of: datetime) -> History:
             staged: dict[str, StagedIncidents] = {}
             for source in settings.sources.incidents:
                 sources.inspect(source, settings)
-                fetched = stored.fetched.filter(pl.col("source") == source.name) if stored and source.remote else None
+                builds_on = stored is not None and source.remote and not _names_sources(source)
+                fetched = stored.fetched.filter(pl.col("source") == source.name) if stored and builds_on else None
                 staged[source.name] = sources.stage_incidents(
                     con, source, settings, as_of=as_of, now=now, folder=folder / "sources" / source.name,
                     fetched=fetched,
@@ -89,6 +92,12 @@ class _Stored:
 
     files: Mapping[str, Sequence[Path]]
     fetched: pl.DataFrame
+
+
+def _names_sources(source: IncidentSource) -> bool:
+    """Whether its incidents may have sources of other names, under which those that are stored are not found."""
+    told = source.model_dump(include={"fields", "by_label", "by_tag"})
+    return any("source" in columns for columns in told.values())
 
 
 def _stored(settings: Settings, folder: Path) -> _Stored | None:

@@ -26,6 +26,7 @@ sources:
 storage: {{root: run}}
 calendar: {{first_night: 2026-01-01}}
 """
+FIELDS = SETTINGS.replace("repositories:", "fields: {fields}\n      repositories:")
 FIRST = datetime(2026, 2, 27)
 
 
@@ -96,3 +97,11 @@ def test_a_server_that_is_down_leaves_the_old_numbers_and_a_warning_on_the_page(
     assert "desk was not read to the end" in (settings.root / "reports" / "2026-02-28" / "mttr.html").read_text()
     everything = b"".join(path.read_bytes() for path in settings.root.rglob("*") if path.is_file())
     assert SECRET.encode() not in everything
+
+
+def test_a_report_has_what_is_stored_though_incidents_name_their_own_source(desk, tmp_path):
+    own = parse(FIELDS.format(fields="{source: user.login}", url=desk.server.url, secret=SECRET), tmp_path)
+    desk.serve([Given(n, FIRST - n * DAY, resolved=FIRST - n * DAY + HOUR) for n in range(1, 21)])
+    night(own, 0)
+    told, _, unread = report(own, tmp_path / "report", (FIRST + DAY).date())
+    assert (told["usable"]["total"], unread) == (20, [])
