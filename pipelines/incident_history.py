@@ -72,7 +72,13 @@ def read(settings: Settings, as_of: datetime) -> History:
                 "incident_events": [each.incident_events for each in staged.values()],
             }
             known = {table: [*files[table], *(stored.files[table] if stored else [])] for table in TABLES}
-            newest = [_newest(con, table, known[table], folder / f"{table}.parquet") for table in TABLES]
+            answers = [
+                path
+                for source in settings.sources.incidents
+                if source.remote
+                for path in (staged[source.name].incidents, staged[source.name].incident_events)
+            ]
+            newest = [_newest(con, table, known[table], answers, folder / f"{table}.parquet") for table in TABLES]
         # Now that DuckDB has given its memory back.
         incidents, events = pl.read_parquet(newest[0]), pl.scan_parquet(newest[1]).drop("assignee").collect()
     view = as_of_view(incidents, events, as_of)
@@ -117,17 +123,22 @@ def _stored(settings: Settings, folder: Path) -> _Stored | None:
     return _Stored({table: [path] for table, path in files.items()}, fetched)
 
 
-def _newest(con: duckdb.DuckDBPyConnection, table: str, files: Sequence[Path], target: Path) -> Path:
-    """One row a key where sources overlap: the newest version, then the greater by content, as a night has it too."""
+def _newest(
+    con: duckdb.DuckDBPyConnection, table: str, files: Sequence[Path], answers: Sequence[Path], target: Path
+) -> Path:
+    """One row a key where sources overlap: the newest version, then what a server answers now, then the greater by
+    content, as a night has it too.
+    """
     key, version = TABLES[table]
     if len(files) == 1:  # one row a key, and in order, as it was staged
         return files[0]
-    keys = ", ".join(key)
+    keys = ", ".join(f"s.{name}" for name in key)
+    read = " UNION ALL ".join(f"SELECT s, {path in answers} AS answered FROM {parquet(path)} AS s" for path in files)
+    newest = f"s.{version} DESC, answered DESC, s::VARCHAR DESC"
     write(
         con,
-        f"SELECT s.* FROM {parquet(*files)} AS s"
-        f" QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY s.{version} DESC, s::VARCHAR DESC) = 1"
-        f" ORDER BY {keys}",
+        f"SELECT s.* FROM ({read})"
+        f" QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY {newest}) = 1 ORDER BY {keys}",
         target,
     )
     return target

@@ -10,6 +10,7 @@ from desks.github import GitHubAdapter
 from desks.given import DAY, HOUR, MINUTE, SECRET, Given
 from rich.console import Console
 
+from pipelines.incident_history import read as history
 from pipelines.incident_report import write_report
 from pipelines.nightly import Outcome, run_night
 from pipelines.settings import Settings, parse
@@ -105,3 +106,19 @@ def test_a_report_has_what_is_stored_though_incidents_name_their_own_source(desk
     night(own, 0)
     told, _, unread = report(own, tmp_path / "report", (FIRST + DAY).date())
     assert (told["usable"]["total"], unread) == (20, [])
+
+
+def test_other_settings_hold_for_what_is_stored_already(desk, tmp_path):
+    def fields(part: str) -> Settings:
+        return parse(FIELDS.format(fields=f"{{team: {part}}}", url=desk.server.url, secret=SECRET), tmp_path)
+
+    def teams(settings: Settings) -> set[str]:
+        with Site(settings).warehouse.reader() as con:
+            return {team for (team,) in con.sql("SELECT team FROM raw.incidents").fetchall()}
+
+    desk.serve([Given(n, FIRST - n * DAY, resolved=FIRST - n * DAY + HOUR) for n in range(1, 4)])
+    night(fields("title"), 0)
+    assert teams(fields("title")) == {"disk full"}
+    night(fields("state"), 1)
+    assert teams(fields("state")) == {"closed"}
+    assert set(history(fields("user.login"), (FIRST + 2 * DAY)).durations["team"]) == {"alertbot"}
