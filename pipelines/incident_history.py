@@ -1,7 +1,8 @@
 """The incidents of all sources, read apart from a night: files whole, servers from where the last night left off.
 
 What nights have stored of a server is taken from the warehouse, and only what changed since is asked for; without a
-warehouse, or one that is busy, its whole history is. Nothing is stored.
+warehouse, or one that is busy, its whole history is, and likewise of a server whose incidents name their own sources.
+Nothing is stored.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from features.incidents import KEY, as_of_view, durations
 from pipelines import sources
 from pipelines.settings import Settings
 from pipelines.site import Site
+from pipelines.source_options import IncidentSource
 from pipelines.sources.incident_rows import StagedIncidents
 from pipelines.sources.sql import parquet, write
 from pipelines.warehouse import Warehouse, WarehouseError
@@ -59,7 +61,8 @@ def read(settings: Settings, as_of: datetime) -> History:
             staged: dict[str, StagedIncidents] = {}
             for source in settings.sources.incidents:
                 sources.inspect(source, settings)
-                fetched = stored.fetched.filter(pl.col("source") == source.name) if stored and source.remote else None
+                builds_on = stored is not None and source.remote and not _names_sources(source)
+                fetched = stored.fetched.filter(pl.col("source") == source.name) if stored and builds_on else None
                 staged[source.name] = sources.stage_incidents(
                     con, source, settings, as_of=as_of, now=now, folder=folder / "sources" / source.name,
                     fetched=fetched,
@@ -69,7 +72,13 @@ def read(settings: Settings, as_of: datetime) -> History:
                 "incident_events": [each.incident_events for each in staged.values()],
             }
             known = {table: [*files[table], *(stored.files[table] if stored else [])] for table in TABLES}
-            newest = [_newest(con, table, known[table], folder / f"{table}.parquet") for table in TABLES]
+            answers = [
+                path
+                for source in settings.sources.incidents
+                if source.remote
+                for path in (staged[source.name].incidents, staged[source.name].incident_events)
+            ]
+            newest = [_newest(con, table, known[table], answers, folder / f"{table}.parquet") for table in TABLES]
         # Now that DuckDB has given its memory back.
         incidents, events = pl.read_parquet(newest[0]), pl.scan_parquet(newest[1]).drop("assignee").collect()
     view = as_of_view(incidents, events, as_of)
@@ -91,6 +100,12 @@ class _Stored:
     fetched: pl.DataFrame
 
 
+def _names_sources(source: IncidentSource) -> bool:
+    """Whether its incidents may have sources of other names, under which those that are stored are not found."""
+    told = source.model_dump(include={"fields", "by_label", "by_tag"})
+    return any("source" in columns for columns in told.values())
+
+
 def _stored(settings: Settings, folder: Path) -> _Stored | None:
     names = [source.name for source in settings.sources.incidents if source.remote]
     warehouse = Site(settings).warehouse
@@ -108,17 +123,22 @@ def _stored(settings: Settings, folder: Path) -> _Stored | None:
     return _Stored({table: [path] for table, path in files.items()}, fetched)
 
 
-def _newest(con: duckdb.DuckDBPyConnection, table: str, files: Sequence[Path], target: Path) -> Path:
-    """One row a key where sources overlap: the newest version, then the greater by content, as a night has it too."""
+def _newest(
+    con: duckdb.DuckDBPyConnection, table: str, files: Sequence[Path], answers: Sequence[Path], target: Path
+) -> Path:
+    """One row a key where sources overlap: the newest version, then what a server answers now, then the greater by
+    content, as a night has it too.
+    """
     key, version = TABLES[table]
     if len(files) == 1:  # one row a key, and in order, as it was staged
         return files[0]
-    keys = ", ".join(key)
+    keys = ", ".join(f"s.{name}" for name in key)
+    read = " UNION ALL ".join(f"SELECT s, {path in answers} AS answered FROM {parquet(path)} AS s" for path in files)
+    newest = f"s.{version} DESC, answered DESC, s::VARCHAR DESC"
     write(
         con,
-        f"SELECT s.* FROM {parquet(*files)} AS s"
-        f" QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY s.{version} DESC, s::VARCHAR DESC) = 1"
-        f" ORDER BY {keys}",
+        f"SELECT s.* FROM ({read})"
+        f" QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY {newest}) = 1 ORDER BY {keys}",
         target,
     )
     return target

@@ -144,8 +144,9 @@ def published_raw(context: dg.AssetExecutionContext, site: dg.ResourceParam[Site
             path for kind in ("metrics", "incidents") for path in staged_files(night, kind, "fetched") if path.exists()
         ],
         answers=[
-            folder_of(night, "metrics", source.name) / "samples.parquet"
-            for source in night.settings.sources.metrics
+            folder_of(night, kind, source.name) / f"{name}.parquet"
+            for kind, name in (("metrics", "samples"), ("incidents", "incidents"), ("incidents", "incident_events"))
+            for source in (night.settings.sources.metrics if kind == "metrics" else night.settings.sources.incidents)
             if source.remote
         ],
     )

@@ -8,7 +8,8 @@ samples     the union of stored and staged; of two values at one second the larg
 late        a sample older than the raw retention is taken only if its hour was never rolled up: an hour that is
             published stays as it is once its samples are gone.
 expired     a sample older than the hourly retention is not taken.
-incidents   of two versions the one updated later stays; of two updated together, the greater by content.
+incidents   of two versions the one updated later stays. Of two updated together, what a server answers replaces what is
+            stored, since other settings or its own tables may tell more of one version; else the greater by content.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from pipelines.settings import Retention
 class StagedRaw:
     """Parquet files of the first commit; several of a kind when there are several sources.
 
-    answers: those of `samples` that are what servers answered.
+    answers: those of `samples`, `incidents` and `incident_events` that are what servers answered.
     """
 
     series: Sequence[Path] = ()
@@ -53,10 +54,11 @@ def publish_raw(con: duckdb.DuckDBPyConnection, staged: StagedRaw, run: Run, ret
     if staged.samples:
         counts |= _publish_samples(con, staged, run, retention)
     if staged.incidents:
-        counts |= _publish_versions(con, "raw.incidents", staged.incidents, ["source", "incident_id"], "updated_at")
+        key = ["source", "incident_id"]
+        counts |= _publish_versions(con, "raw.incidents", staged.incidents, key, "updated_at", answers=staged.answers)
     if staged.incident_events:
-        key = ["source", "incident_id", "event_no"]
-        counts |= _publish_versions(con, "raw.incident_events", staged.incident_events, key, "changed_at")
+        key, files = ["source", "incident_id", "event_no"], staged.incident_events
+        counts |= _publish_versions(con, "raw.incident_events", files, key, "changed_at", answers=staged.answers)
     if staged.fetched:
         _publish_fetched(con, staged.fetched, run)
     begin_run(con, run, counts)
@@ -218,17 +220,31 @@ def _drop_late(con: duckdb.DuckDBPyConnection, raw_cut: datetime) -> int:
 
 
 def _publish_versions(
-    con: duckdb.DuckDBPyConnection, table: str, files: Sequence[Path], key: Sequence[str], version: str
+    con: duckdb.DuckDBPyConnection,
+    table: str,
+    files: Sequence[Path],
+    key: Sequence[str],
+    version: str,
+    *,
+    answers: Collection[Path],
 ) -> dict[str, int]:
-    """Insert what is new; replace what is older than what is staged, by `version` and then by content."""
+    """Insert what is new; replace what is older than what is staged: by `version`, then by who tells it, then by
+    content.
+    """
     keys = ", ".join(key)
     same = " AND ".join(f"s.{k} = t.{k}" for k in key)
-    newer = f"(s.{version} > t.{version} OR (s.{version} = t.{version} AND s::VARCHAR > t::VARCHAR))"
+    names = columns(con, table)
+    content = {of: f"struct_pack({', '.join(f'{n} := {of}.{n}' for n in names.split(', '))})::VARCHAR" for of in "st"}
+    told = f"s.answered AND {content['s']} <> {content['t']} OR {content['s']} > {content['t']}"
+    newer = f"(s.{version} > t.{version} OR (s.{version} = t.{version} AND ({told})))"
+    read = " UNION ALL ".join(f"SELECT {names}, {path in answers} AS answered FROM {parquet([path])}" for path in files)
     con.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE staged_versions AS
-        SELECT s.* FROM (SELECT {columns(con, table)} FROM {parquet(files)}) AS s
-        QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY s.{version} DESC, s::VARCHAR DESC) = 1
+        SELECT s.* FROM ({read}) AS s
+        QUALIFY row_number() OVER (
+            PARTITION BY {keys} ORDER BY s.{version} DESC, s.answered DESC, {content["s"]} DESC
+        ) = 1
         """
     )
     con.execute(
@@ -239,7 +255,9 @@ def _publish_versions(
     )
     new = one(con, f"SELECT count(*) FROM staged_versions ANTI JOIN {table} USING ({keys})")
     con.execute(f"DELETE FROM {table} AS t USING outdated AS s WHERE {same}")
-    con.execute(f"INSERT INTO {table} SELECT * FROM staged_versions ANTI JOIN {table} USING ({keys}) ORDER BY {keys}")
+    con.execute(
+        f"INSERT INTO {table} SELECT {names} FROM staged_versions ANTI JOIN {table} USING ({keys}) ORDER BY {keys}"
+    )
     name = table.removeprefix("raw.")
     return {f"{name}_new": new, f"{name}_changed": one(con, "SELECT count(*) FROM outdated")}
 

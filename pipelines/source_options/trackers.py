@@ -170,7 +170,7 @@ def _table(text: str) -> str:
 def _encoded_query(text: str) -> str:
     if re.search(r"(\^|^)(NQ|ORDERBY)", text):
         raise ValueError("a query must hold no ^NQ and no ORDERBY, for times and order are added to it; leave them out")
-    return text.strip("^ ")
+    return text.strip("^ ").removesuffix("^EQ").strip("^ ")  # a copied one may say where it ends
 
 
 class ServiceNow(IncidentServer):

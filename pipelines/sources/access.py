@@ -152,7 +152,7 @@ def _reset_in_s(response: httpx.Response) -> float | None:
     said = _budget(response, "reset")
     if not (said.isascii() and said.isdigit()):
         return None
-    return float(said) if len(said) < len("1000000000") else int(said) - datetime.now(UTC).timestamp()
+    return float(said) if len(said) < len("1000000000") else float(said) - datetime.now(UTC).timestamp()
 
 
 def seconds_until(date: str) -> float | None:

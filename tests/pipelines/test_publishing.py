@@ -367,6 +367,21 @@ def test_of_two_versions_of_an_incident_the_later_stays(publisher: Publisher):
     assert publisher.rows("SELECT title FROM raw.incidents") == [("b",)]
 
 
+def test_of_two_versions_updated_together_what_a_server_answers_stays(publisher: Publisher):
+    def ingest(title: str, *, answered: bool = True) -> tuple[int, str]:
+        file = publisher.file(incidents(publisher.warehouse, title=title))
+        staged = StagedRaw(incidents=[file], answers=[file] if answered else [])
+        with publisher.warehouse.writer() as con:
+            counts = publish_raw(con, staged, run_of(AS_OF), KEEP)
+        return counts["incidents_changed"], publisher.rows("SELECT title FROM raw.incidents")[0][0]
+
+    assert ingest("b") == (0, "b")
+    assert ingest("a") == (1, "a")
+    assert ingest("a") == (0, "a")
+    assert ingest("c", answered=False) == (1, "c")
+    assert ingest("b", answered=False) == (0, "c")
+
+
 def test_a_limit_is_told_once_until_it_changes(publisher: Publisher):
     def limit(night: datetime, value: float) -> pl.DataFrame:
         row = {"series_id": 1, "limit_name": "l", "valid_from": night, "signal": "s", "direction": "up", "value": value}

@@ -6,6 +6,8 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from datetime import datetime
 from typing import TypeVar
 
+from pipelines.sources.errors import NotFetchedError
+
 R = TypeVar("R")
 
 
@@ -30,11 +32,18 @@ def ascending(
         full: how many records a page has, unless it is the last.
         more: whether another page follows one, for servers that say so: those that leave out of a page what the account
             may not see have pages that are not full, or empty, in between. By default, whether it is full.
+
+    Raises:
+        NotFetchedError: a full page comes again under the next number; it would for ever.
     """
     page, known = 1, set[tuple[Hashable, datetime]]()
+    before: list[tuple[Hashable, datetime]] = []
     while True:
         records = ask(since, page)
         versions = [(key(record), changed(record)) for record in records]
+        if page > 1 and len(versions) >= full and versions == before:
+            raise NotFetchedError("answers one page again and again; is url right, and does nothing stand in between?")
+        before = versions
         yield [record for record, version in zip(records, versions, strict=True) if version not in known]
         known = set(versions) if page == 1 else known | set(versions)
         if not (more(records) if more else len(records) >= full):

@@ -69,17 +69,14 @@ class GitHubIssues(Asked):
         answer = self._api.get(f"/repos/{repository}/issues", params).value
         if not isinstance(answer, list):
             raise self._api.odd("list of issues")
-        return [issue for issue in records(answer) if "number" in issue and moment(told(issue, "updated_at"))]
+        sound = [each for each in records(answer) if told(each, "number") and moment(told(each, "updated_at"))]
+        if len(sound) != len(answer):  # were one passed over, the page would look like the last
+            raise self._api.odd("list of issues")
+        return sound
 
     def _timeline(self, repository: str, issue: Record) -> list[Record]:
-        happened: list[Record] = []
-        path: str | None = f"/repos/{repository}/issues/{issue['number']}/timeline"
-        params: dict[str, Any] | None = {"per_page": FULL}
-        while path:
-            answer = self._api.get(path, params)
-            happened += records(answer.value)
-            path, params = link(answer.headers, "next"), None
-        return happened
+        path = f"/repos/{repository}/issues/{issue['number']}/timeline"
+        return [each for answer in self._api.pages(path, {"per_page": FULL}) for each in records(answer.value)]
 
     def _count(self, repository: str) -> int:
         """Of a page of one issue, the number of the last page is that of issues, pull requests among them."""

@@ -29,7 +29,7 @@ from features.incident_states import PHASES, kind_of
 from pipelines.settings import Settings
 from pipelines.source_options import GitLab
 from pipelines.sources.incident_servers.ascending import ascending
-from pipelines.sources.incident_servers.json_api import JsonApi, link
+from pipelines.sources.incident_servers.json_api import JsonApi
 from pipelines.sources.incident_servers.pages import Asked, Page, Row, by_label, finished
 from pipelines.sources.incident_servers.reading import found, moment, records, stamp, texts, told
 
@@ -82,7 +82,10 @@ class GitLabIssues(Asked):
         answer = self._api.get(f"{_path(part)}/issues", params).value
         if not isinstance(answer, list):
             raise self._api.odd("list of issues")
-        return [issue for issue in records(answer) if _is_whole(issue)]
+        sound = [issue for issue in records(answer) if _is_whole(issue)]
+        if len(sound) != len(answer):  # were one passed over, the page would look like the last
+            raise self._api.odd("list of issues")
+        return sound
 
     def _happened(self, issue: Record) -> list[Step]:
         path = f"/projects/{quote(str(issue['project_id']), safe='')}/issues/{quote(str(issue['iid']), safe='')}"
@@ -90,14 +93,12 @@ class GitLabIssues(Asked):
         states = self._all(f"{path}/resource_state_events", {"per_page": FULL})
         return steps(issue, notes, states, self._source)
 
-    def _all(self, path: str | None, params: dict[str, Any] | None) -> list[Record]:
+    def _all(self, path: str, params: Mapping[str, Any]) -> list[Record]:
         listed: list[Record] = []
-        while path:
-            answer = self._api.get(path, params)
+        for answer in self._api.pages(path, params):
             if not isinstance(answer.value, list):
                 raise self._api.odd("history of an issue")
             listed += records(answer.value)
-            path, params = link(answer.headers, "next"), None
         return listed
 
     def _count(self, part: str) -> str:

@@ -80,6 +80,22 @@ class JsonApi:
         """
         return self.ask("GET", path, params=params, **options)
 
+    def pages(self, path: str, params: Mapping[str, Any] | None = None) -> Iterator[Answer]:
+        """An answer and those behind it, each of which names the next one in its header ``Link``.
+
+        Raises:
+            FetchError: as `get`, or the way leads in a circle.
+        """
+        onward: str | None = path
+        been = set[str]()
+        while onward:
+            been.add(onward)
+            answer = self.get(onward, params)
+            yield answer
+            onward, params = link(answer.headers, "next"), None
+            if onward in been:
+                raise self.odd("page that it has not answered before")
+
     def post(self, path: str, question: object, **options: Any) -> Answer:
         """The same, of a question that is too long for an address; it changes nothing at the server."""
         return self.ask("POST", path, json=question, **options)
@@ -107,12 +123,14 @@ class JsonApi:
         return FetchError(f"{self.url}: answers no {what}; is url right, and does nothing stand in between?")
 
     def _address(self, path: str) -> str:
-        if not path.startswith(("http://", "https://")):
-            return self.url + path
-        ours, theirs = httpx.URL(self.url), httpx.URL(path)
+        whole = path if path.startswith(("http://", "https://")) else self.url + path
+        try:
+            ours, theirs = httpx.URL(self.url), httpx.URL(whole)
+        except httpx.InvalidURL as error:
+            raise self.odd("address of what comes next") from error
         if (ours.scheme, ours.netloc) != (theirs.scheme, theirs.netloc):  # our secrets are for our server only
             raise FetchError(f"{self.url}: names {shown(theirs.host)} for what comes next; correct url")
-        return path
+        return whole
 
     def _once(self, method: str, address: str, options: Mapping[str, Any]) -> Answer:
         # A redirect would turn a question that is posted into one without content.

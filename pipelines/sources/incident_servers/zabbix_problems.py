@@ -45,6 +45,8 @@ SEVERITIES: tuple[str, ...] = get_args(Severity)
 TRIGGER = {"source": 0, "object": 0}
 RECOVERY, PROBLEM = 0, 1
 EQUAL = "1"
+MOST_DIGITS = 20
+"""Of Zabbix's ids, which have 64 bits."""
 RENAMED = (7, 0)  # before: select_acknowledges
 USERNAME = (5, 4)
 SUPPRESSED_BY_HAND = (6, 2)
@@ -281,7 +283,7 @@ def _any_of(globs: Sequence[str], name: str | None) -> bool:
 def _number(value: object) -> int:
     """0 where it is none."""
     text = str(value)
-    return int(text) if text.isascii() and text.isdigit() else 0
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= MOST_DIGITS else 0
 
 
 def _moment(clock: str | None) -> datetime | None:

@@ -11,6 +11,7 @@ from desks.given import SECRET, Given
 from rich.console import Console
 from staged_incidents import DAY, HOUR, MINUTE
 
+from pipelines.incident_history import read as history
 from pipelines.incident_report import write_report
 from pipelines.nightly import Outcome, run_night
 from pipelines.settings import Settings, parse
@@ -27,6 +28,7 @@ sources:
 storage: {{root: run}}
 calendar: {{first_night: 2026-01-01}}
 """
+FIELDS = SETTINGS.replace("repositories:", "fields: {fields}\n      repositories:")
 FIRST = datetime(2026, 2, 27)
 
 
@@ -97,3 +99,27 @@ def test_a_server_that_is_down_leaves_the_old_numbers_and_a_warning_on_the_page(
     assert "desk was not read to the end" in (settings.root / "reports" / "2026-02-28" / "mttr.html").read_text()
     everything = b"".join(path.read_bytes() for path in settings.root.rglob("*") if path.is_file())
     assert SECRET.encode() not in everything
+
+
+def test_a_report_has_what_is_stored_though_incidents_name_their_own_source(desk, tmp_path):
+    own = parse(FIELDS.format(fields="{source: user.login}", url=desk.server.url, secret=SECRET), tmp_path)
+    desk.serve([Given(n, FIRST - n * DAY, resolved=FIRST - n * DAY + HOUR) for n in range(1, 21)])
+    night(own, 0)
+    told, _, unread = report(own, tmp_path / "report", (FIRST + DAY).date())
+    assert (told["usable"]["total"], unread) == (20, [])
+
+
+def test_other_settings_hold_for_what_is_stored_already(desk, tmp_path):
+    def fields(part: str) -> Settings:
+        return parse(FIELDS.format(fields=f"{{team: {part}}}", url=desk.server.url, secret=SECRET), tmp_path)
+
+    def teams(settings: Settings) -> set[str]:
+        with Site(settings).warehouse.reader() as con:
+            return {team for (team,) in con.sql("SELECT team FROM raw.incidents").fetchall()}
+
+    desk.serve([Given(n, FIRST - n * DAY, resolved=FIRST - n * DAY + HOUR) for n in range(1, 4)])
+    night(fields("title"), 0)
+    assert teams(fields("title")) == {"disk full"}
+    night(fields("state"), 1)
+    assert teams(fields("state")) == {"closed"}
+    assert set(history(fields("user.login"), (FIRST + 2 * DAY)).durations["team"]) == {"alertbot"}

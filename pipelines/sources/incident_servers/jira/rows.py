@@ -206,8 +206,8 @@ def at(value: object) -> datetime | None:
     """A time as naive UTC: a text with its zone, or a number of (milli)seconds since 1970, as changes may have it."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return moment(value) if isinstance(value, str) else None
-    seconds = value / 1000 if abs(value) >= SECONDS_UNTIL else value
     try:
+        seconds = value / 1000 if abs(value) >= SECONDS_UNTIL else value
         return SINCE_1970 + timedelta(seconds=seconds)
     except (OverflowError, ValueError):
         return None

@@ -398,3 +398,9 @@ def test_a_survey_says_which_tables_can_be_read(instance):
     (found,) = sources.survey(source, parse("", instance.folder))
     assert found.level == "ok"
     assert found.text.endswith("incident: 2 records; task_sla can be read, metric_instance cannot be read")
+
+
+def test_a_query_that_says_where_it_ends_does_not_end_before_our_times():
+    query = "active=true^priority<=2^EQ"
+    given = {"name": "snow", "type": "servicenow", "url": "https://acme.service-now.com", "query": query}
+    assert ServiceNow.model_validate(given).query == "active=true^priority<=2"
