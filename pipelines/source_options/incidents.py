@@ -46,9 +46,13 @@ class IncidentFiles(Options):
 
 
 class IncidentServer(Options):
-    """What all trackers and pagers have in common that are asked over a network."""
+    """What all trackers and pagers have in common that are asked over a network.
+
+    parts: the options that list what is asked for apart, such as repositories: one more asks nothing anew of others.
+    """
 
     remote: ClassVar[bool] = True
+    parts: ClassVar[frozenset[str]] = frozenset()
 
     name: Name
     access: Access = Access()

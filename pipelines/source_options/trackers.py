@@ -6,7 +6,7 @@ Belongs here: models and their faults. Not here: what all of them share (``incid
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
@@ -27,6 +27,8 @@ Repository = Annotated[str, AfterValidator(_repository)]
 
 class GitHub(IncidentServer):
     """Issues of GitHub's repositories."""
+
+    parts: ClassVar[frozenset[str]] = frozenset({"repositories"})
 
     type: Literal["github"]
     url: Server = Field(default="https://api.github.com", description="of its API; an own one ends in /api/v3")
@@ -49,6 +51,8 @@ GitLabPath = Annotated[str, AfterValidator(_path)]
 
 class GitLab(IncidentServer):
     """Incidents of GitLab's projects and groups."""
+
+    parts: ClassVar[frozenset[str]] = frozenset({"projects", "groups"})
 
     type: Literal["gitlab"]
     url: Server = Field(default="https://gitlab.com", description="of the server, without /api/v4")
@@ -92,6 +96,8 @@ def _jql(text: str) -> str:
 
 class Jira(IncidentServer):
     """Issues of Jira and of Jira Service Management."""
+
+    parts: ClassVar[frozenset[str]] = frozenset({"projects"})
 
     type: Literal["jira"]
     url: Server = Field(description="of the site: https://example.atlassian.net")
@@ -149,6 +155,8 @@ Project = Annotated[str, AfterValidator(_project)]
 
 class Redmine(IncidentServer):
     """Issues of a Redmine."""
+
+    parts: ClassVar[frozenset[str]] = frozenset({"projects"})
 
     type: Literal["redmine"]
     url: Server

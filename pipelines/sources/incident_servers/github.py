@@ -23,6 +23,7 @@ import httpx
 
 from pipelines.settings import Settings
 from pipelines.source_options import GitHub
+from pipelines.sources.http import FetchError
 from pipelines.sources.incident_servers.ascending import ascending
 from pipelines.sources.incident_servers.json_api import JsonApi, link
 from pipelines.sources.incident_servers.pages import Asked, Page, Row, by_label, finished
@@ -30,6 +31,8 @@ from pipelines.sources.incident_servers.reading import moment, records, stamp, t
 
 FULL = 100
 HEADERS = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
+GONE = (404, 410)
+"""Of an issue that was listed: it was deleted since, or moved away."""
 NO_INCIDENT = ("not_planned", "duplicate")
 
 Record = Mapping[str, Any]
@@ -76,7 +79,12 @@ class GitHubIssues(Asked):
 
     def _timeline(self, repository: str, issue: Record) -> list[Record]:
         path = f"/repos/{repository}/issues/{issue['number']}/timeline"
-        return [each for answer in self._api.pages(path, {"per_page": FULL}) for each in records(answer.value)]
+        try:
+            return [each for answer in self._api.pages(path, {"per_page": FULL}) for each in records(answer.value)]
+        except FetchError as error:
+            if error.status not in GONE:
+                raise
+            return []
 
     def _count(self, repository: str) -> int:
         """Of a page of one issue, the number of the last page is that of issues, pull requests among them."""
@@ -135,8 +143,9 @@ def events(repository: str, issue: Record, timeline: Sequence[Record]) -> list[R
             rows.append({"incident_id": key, "changed_at": at, "state": _state("closed", refused=refused)})
         elif event == "reopened":
             rows.append({"incident_id": key, "changed_at": at, "state": "reopened"})
-        elif event == "assigned":  # of a closed issue it says nothing of its state
-            assignee, state = told(happened, "assignee.login"), "assigned" if is_open else None
+        elif event == "assigned":  # of a closed issue, or by a bot, it says nothing of its state
+            is_taken = is_open and not _is_bot(happened)
+            assignee, state = told(happened, "assignee.login"), "assigned" if is_taken else None
             rows.append({"incident_id": key, "changed_at": at, "state": state, "assignee": assignee})
     return rows
 
@@ -148,17 +157,15 @@ def _state(state: str | None, *, refused: bool) -> str | None:
 def _acknowledged_at(issue: Record, timeline: Sequence[Record]) -> str | None:
     """When somebody took it up: as text, like all that the server says."""
     author = told(issue, "user.login")
-    times = [
-        at
-        for happened in timeline
-        if (at := told(happened, "created_at"))
-        and (
-            told(happened, "event") == "assigned"
-            or (
-                told(happened, "event") == "commented"
-                and told(happened, "user.login") != author
-                and told(happened, "user.type") != "Bot"
-            )
-        )
-    ]
-    return min(times, default=None)
+    taken = [happened for happened in timeline if _is_taking(happened, author) and not _is_bot(happened)]
+    return min((at for happened in taken if (at := told(happened, "created_at"))), default=None)
+
+
+def _is_taking(happened: Record, author: str | None) -> bool:
+    event = told(happened, "event")
+    return event == "assigned" or (event == "commented" and told(happened, "user.login") != author)
+
+
+def _is_bot(happened: Record) -> bool:
+    """Whether no person did it; comments name a user, other events an actor."""
+    return "Bot" in (told(happened, "user.type"), told(happened, "actor.type"))

@@ -28,12 +28,15 @@ from urllib.parse import quote
 from features.incident_states import PHASES, kind_of
 from pipelines.settings import Settings
 from pipelines.source_options import GitLab
+from pipelines.sources.http import FetchError
 from pipelines.sources.incident_servers.ascending import ascending
 from pipelines.sources.incident_servers.json_api import JsonApi
 from pipelines.sources.incident_servers.pages import Asked, Page, Row, by_label, finished
 from pipelines.sources.incident_servers.reading import found, moment, records, stamp, texts, told
 
 FULL = 100
+GONE = 404
+"""Of an issue that was listed: it was deleted since, or moved away."""
 GROUP = "group "
 MISSED = "missed::SLA"
 """The label that GitLab gives an incident whose time is over."""
@@ -89,8 +92,13 @@ class GitLabIssues(Asked):
 
     def _happened(self, issue: Record) -> list[Step]:
         path = f"/projects/{quote(str(issue['project_id']), safe='')}/issues/{quote(str(issue['iid']), safe='')}"
-        notes = self._all(f"{path}/notes", {"order_by": "created_at", "sort": "asc", "per_page": FULL})
-        states = self._all(f"{path}/resource_state_events", {"per_page": FULL})
+        try:
+            notes = self._all(f"{path}/notes", {"order_by": "created_at", "sort": "asc", "per_page": FULL})
+            states = self._all(f"{path}/resource_state_events", {"per_page": FULL})
+        except FetchError as error:
+            if error.status != GONE:
+                raise
+            notes = states = []
         return steps(issue, notes, states, self._source)
 
     def _all(self, path: str, params: Mapping[str, Any]) -> list[Record]:
@@ -184,7 +192,8 @@ def _of_note(note: Record, author: str | None) -> Step | None:
     if status := STATUS.match(body):
         return Step(at, status[1], answered=status[1].lower() == "acknowledged")
     if assigned := ASSIGNED.match(body):
-        return Step(at, "assigned", assigned[1], answered=True)
+        by_bot = by is not None and BOT.search(by) is not None
+        return Step(at, None if by_bot else "assigned", assigned[1], answered=not by_bot)
     return None
 
 

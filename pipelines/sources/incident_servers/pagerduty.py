@@ -113,11 +113,12 @@ class PagerDutyIncidents(Asked):
         log: list[Record] = []
         more, offset = True, 0
         try:
-            while more:
+            while more and offset + FULL <= MOST:  # beyond that PagerDuty refuses
                 params = {"include[]": ["channels"], "time_zone": "UTC", "limit": FULL, "offset": offset}
                 answer = self._api.get(f"/incidents/{key}/log_entries", params).value
-                log += self._listed(answer, "log_entries")
-                more, offset = found(answer, "more") is True, offset + FULL
+                listed = self._listed(answer, "log_entries")
+                log += listed
+                more, offset = bool(listed) and found(answer, "more") is True, offset + FULL
         except FetchError as error:
             if error.status not in UNTOLD:
                 raise

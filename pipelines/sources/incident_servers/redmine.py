@@ -190,7 +190,9 @@ class RedmineIssues(Asked):
                 for kind in ("user", "group"):
                     if who := _principal(found(each, kind), is_team=kind == "group"):
                         yield who
-            offset, is_last = offset + FULL, len(page) < FULL
+            offset += FULL
+            total = told(answer, "total_count") or ""
+            is_last = len(page) < FULL or not total.isdigit() or offset >= int(total)
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,8 @@ STEP = FULL * 9 // 10
 IDS_AT_ONCE = 100
 """In one question: an id has 32 characters, and an address should stay below 8 KiB."""
 MANY = 5000
+ENDLESS = 1000 * MANY
+"""Rows about a hundred records: who has more to tell does not know where it ends."""
 """Rows of a side table a page."""
 REFUSED = (400, 403, 404)
 """No such table, no right to it, nothing there."""
@@ -187,6 +189,8 @@ class ServiceNowRecords(Asked):
             listed = self._records(side.table, query, fields=side.fields, display="false", offset=offset, limit=MANY)
             rows += [{name: told(row, name) or "" for name in side.fields} for row in listed]
             offset, more = offset + MANY, listed.more
+            if offset >= ENDLESS:
+                raise self._api.odd(f"end of {side.table}")
         return rows
 
     def _may_read(self, side: _Side) -> bool:

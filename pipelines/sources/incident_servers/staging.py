@@ -108,7 +108,7 @@ class _Asking:
 
     def question(self, part: str) -> str:
         """What is remembered of a part under; the settings of how it is reached are no part of it."""
-        asked = self.source.model_dump(mode="json", exclude={"name", "access"})
+        asked = self.source.model_dump(mode="json", exclude={"name", "access", *self.source.parts})
         return question(asked, part, signals=())
 
     def since(self, part: str) -> datetime:

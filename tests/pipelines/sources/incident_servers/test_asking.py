@@ -3,17 +3,15 @@
 import json
 from collections.abc import Iterator
 from datetime import datetime
-from pathlib import Path
 
 import duckdb
 import httpx
-import polars as pl
 import pytest
 from desks.github import GitHubAdapter
-from desks.given import MINUTE, Given
+from desks.given import Given
 from loopback import Answer, Asked, loopback
+from staged_incidents import MINUTE, stage_night
 
-from pipelines import sources
 from pipelines.settings import parse
 from pipelines.source_options import Access
 from pipelines.sources.access import retry_after_s
@@ -24,7 +22,6 @@ from pipelines.sources.incident_servers.jira.rows import at
 from pipelines.sources.incident_servers.json_api import JsonApi
 from pipelines.sources.incident_servers.zabbix_problems import _moment
 
-AS_OF = datetime(2026, 3, 1)
 AT = datetime(2026, 2, 20)
 
 
@@ -84,12 +81,9 @@ def test_a_record_that_is_none_does_not_make_its_page_the_last(desk, tmp_path, c
 
     honest, desk.answer = desk.answer, answer
     desk.serve([Given(n, AT + n * MINUTE) for n in range(1, 151)])
-    staged = sources.stage_incidents(
-        con, desk.source, parse("", tmp_path), as_of=AS_OF, now=AS_OF, folder=Path(tmp_path) / "night"
-    )
+    staged = stage_night(con, desk.source, tmp_path)
     assert len(staged.unfetched) == 1
-    assert staged.fetched is not None
-    assert pl.read_parquet(staged.fetched).is_empty()
+    assert staged.fetched.is_empty()
 
 
 def test_numbers_of_any_size_are_read_without_stumbling():

@@ -100,6 +100,13 @@ def test_without_a_status_the_first_sign_of_somebody_else_counts(site):
     assert site.stage(FakeIssue(7, AT, said)).row["acknowledged_at"] == AT + 9 * MINUTE
 
 
+def test_who_is_assigned_by_a_bot_has_not_taken_it_up(site):
+    said = [Said(AT + MINUTE, "assigned to @jo", by="group_12_bot_a1"), Said(AT + HOUR, "looking into it", by="jo")]
+    staged = site.stage(FakeIssue(7, AT, said))
+    assert staged.row["acknowledged_at"] == AT + HOUR
+    assert (AT + MINUTE, "assigned") not in staged.states
+
+
 def test_a_word_after_the_end_is_no_acknowledgement(site):
     said = [Said(AT + 2 * HOUR, "thanks", by="jo")]
     assert site.stage(FakeIssue(7, AT, said, [(AT + HOUR, "closed")])).row["acknowledged_at"] is None
