@@ -16,13 +16,18 @@ from pipelines.source_options.access import Server
 from pipelines.source_options.incidents import IncidentColumn, IncidentServer
 
 
-def _repository(text: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9._-]+/[A-Za-z0-9._-]+", text):
-        raise ValueError(f"{text!r} is no repository; write it as owner/name")
-    return text
+def _shaped(pattern: str, fault: str) -> AfterValidator:
+    """A text of a shape. fault: what is said of another text, behind it."""
+
+    def check(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            raise ValueError(f"{text!r} {fault}")
+        return text
+
+    return AfterValidator(check)
 
 
-Repository = Annotated[str, AfterValidator(_repository)]
+Repository = Annotated[str, _shaped(r"[A-Za-z0-9._-]+/[A-Za-z0-9._-]+", "is no repository; write it as owner/name")]
 
 
 class GitHub(IncidentServer):
@@ -40,13 +45,10 @@ class GitHub(IncidentServer):
     )
 
 
-def _path(text: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*", text):
-        raise ValueError(f"{text!r} is no path; write it as group/project, or as a number in quotes")
-    return text
-
-
-GitLabPath = Annotated[str, AfterValidator(_path)]
+GitLabPath = Annotated[
+    str,
+    _shaped(r"[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*", "is no path; write it as group/project, or as a number in quotes"),
+]
 
 
 class GitLab(IncidentServer):
@@ -144,13 +146,9 @@ class Jira(IncidentServer):
         return self.edition == "cloud" or (self.edition is None and known)
 
 
-def _project(text: str) -> str:
-    if not re.fullmatch(r"[a-z0-9_-]{1,100}", text):
-        raise ValueError(f"{text!r} is no project's identifier; it is what its address ends with, such as web-shop")
-    return text
-
-
-Project = Annotated[str, AfterValidator(_project)]
+Project = Annotated[
+    str, _shaped(r"[a-z0-9_-]{1,100}", "is no project's identifier; it is what its address ends with, such as web-shop")
+]
 
 
 class Redmine(IncidentServer):
@@ -169,10 +167,7 @@ class Redmine(IncidentServer):
     )
 
 
-def _table(text: str) -> str:
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", text):
-        raise ValueError(f"{text!r} is no table; write its name as ServiceNow does, such as incident")
-    return text
+Table = Annotated[str, _shaped(r"[a-z][a-z0-9_]*", "is no table; write its name as ServiceNow does, such as incident")]
 
 
 def _encoded_query(text: str) -> str:
@@ -186,7 +181,7 @@ class ServiceNow(IncidentServer):
 
     type: Literal["servicenow"]
     url: Server = Field(description="of the instance: https://acme.service-now.com")
-    table: Annotated[str, AfterValidator(_table)] = Field(default="incident", description="that holds the incidents")
+    table: Table = Field(default="incident", description="that holds the incidents")
     query: Annotated[str, AfterValidator(_encoded_query)] = Field(
         default="", description="encoded query that chooses among them: active=true^priority<=2"
     )
