@@ -2,6 +2,7 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
+from publisher import Publisher
 
 from pipelines.warehouse import Warehouse
 
@@ -11,6 +12,11 @@ def warehouse(tmp_path: Path) -> Warehouse:
     made = Warehouse(tmp_path / "site", patience_s=0)
     made.migrate()
     return made
+
+
+@pytest.fixture
+def publisher(warehouse: Warehouse, tmp_path: Path) -> Publisher:
+    return Publisher(warehouse, tmp_path)
 
 
 @pytest.fixture
