@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 import real_redmine
-from real_redmine import NEW, Change, Issue, RealRedmine
+from real_redmine import RealRedmine
+from redmine_database import COLUMNS, NEW, Change, Issue
 
 AT = datetime(2026, 2, 3, 4, 5, 6)
 TIMES = {"created_on", "updated_on", "closed_on", "start_date"}
@@ -39,7 +40,7 @@ def test_an_issue_written_is_as_one_that_redmine_wrote(redmine: RealRedmine):
             if name == "Impact":
                 body["custom_fields"] = [{"id": field, "value": value}]
             else:
-                body[real_redmine.COLUMNS[name]] = redmine.id(name, value) if value else ""
+                body[COLUMNS[name]] = redmine.id(name, value) if value else ""
         redmine.send("PUT", f"/issues/{asked}.json", {"issue": body})
 
     def shown(issue: int) -> tuple[Any, list[Any]]:

@@ -8,7 +8,7 @@ from unittest.mock import patch
 import real_postgres
 import real_redmine
 from pydantic import SecretStr
-from real_redmine import Change, Issue
+from redmine_database import Change, Issue
 
 from desks.given import KNOWABLE, NAME, Given, IncidentAdapter
 from pipelines.source_options import (

@@ -16,7 +16,8 @@ import duckdb
 import pytest
 import real_redmine
 from loopback import Answer, Asked, Loopback, loopback
-from real_redmine import Change, Issue, RealRedmine
+from real_redmine import RealRedmine
+from redmine_database import Change, Issue
 from staged_incidents import AS_OF, AT, DAY, HOUR, MINUTE, Staged, stage_night
 
 from pipelines import sources
