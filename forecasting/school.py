@@ -4,7 +4,7 @@ Belongs here: who teaches (a sample of the fleet), which lessons count, and the 
 here: what a lesson is, or how a model is fitted (``forecasting.learnt``).
 
 The examination is honest: the newest settled fortnight is answered by a model that was learnt as if that fortnight lay
-ahead, from lessons that had settled before its first day. Tonight's model then learns from all.
+ahead, from outcomes that had settled before its first day. Tonight's model then learns from all.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ import polars as pl
 from features.grid import Grid
 from forecasting.history import DAY
 from forecasting.learnt.learning import learn_fleet
-from forecasting.learnt.lessons import LASTS_H, Lessons, lessons, origins, together
+from forecasting.learnt.lessons import Lessons, hours, lessons, origins, settled, settling_h, together
 from forecasting.learnt.model import CrossingModel, Prior
 from forecasting.mapper import Mapper
 from forecasting.options import ForecastingOptions
 from forecasting.tables import CALIBRATION, HORIZONS
 
 EXAMINED_DAYS = 14
-SETTLING_H = HORIZONS[-1] + LASTS_H - 1
+SETTLING_H = settling_h(HORIZONS[-1])
 BINS = 10
 ALL = "all"
 
@@ -61,7 +61,7 @@ def teachers(series_id: pl.Series, options: ForecastingOptions) -> pl.Series:
 
 
 def timetable(as_of: datetime, options: ForecastingOptions) -> tuple[int, ...]:
-    """The origins that have settled at as_of."""
+    """The origins of which something has settled at as_of."""
     return tuple(origins(as_of, options.learning_days))
 
 
@@ -80,18 +80,18 @@ def gather(classes: Iterable[Class], mapper: Mapper, progress: Callable[[int], N
 
 
 def learn(prior: Prior, known: Lessons, as_of: datetime) -> Learnt:
-    """Tonight's model from lessons that have settled at as_of, and its examination."""
-    model = learn_fleet(prior, known)
-    return Learnt(model, examine(prior, known, as_of))
+    """Tonight's model from what has settled at as_of, and its examination."""
+    known = settled(known, as_of)
+    return Learnt(learn_fleet(prior, known), examine(prior, known, as_of))
 
 
 def examine(prior: Prior, known: Lessons, as_of: datetime) -> pl.DataFrame:
     """The rows of forecasting.calibration: how answers about the newest settled fortnight compare with what came."""
-    if len(known) == 0:
+    whole = known.take(np.flatnonzero(known.origin + SETTLING_H <= hours(as_of)))
+    if len(whole) == 0:
         return pl.DataFrame(schema=CALIBRATION)
-    asked = known.take(np.flatnonzero(known.origin > known.origin.max() - EXAMINED_DAYS * DAY))
-    before = known.take(np.flatnonzero(known.origin + SETTLING_H <= asked.origin.min()))
-    model = learn_fleet(prior, before)
+    asked = whole.take(np.flatnonzero(whole.origin > whole.origin.max() - EXAMINED_DAYS * DAY))
+    model = learn_fleet(prior, settled(known, _moment(int(asked.origin.min()))))
     p = model.probabilities(asked.predictors, asked.kinds)
     about = {
         "as_of": as_of,
@@ -105,11 +105,9 @@ def examine(prior: Prior, known: Lessons, as_of: datetime) -> pl.DataFrame:
     for shape in [ALL, *sorted(set(asked.shape.tolist()) - {""})]:
         ours = np.full(len(asked), True) if shape == ALL else asked.shape == shape
         for h, horizon in enumerate(HORIZONS):
-            settled = ours & np.isfinite(asked.crossed[:, h])
-            if settled.any():
-                rows.append(
-                    about | {"shape": shape, "horizon_h": horizon} | _marks(p[settled, h], asked.crossed[settled, h])
-                )
+            told = ours & np.isfinite(asked.crossed[:, h])
+            if told.any():
+                rows.append(about | {"shape": shape, "horizon_h": horizon} | _marks(p[told, h], asked.crossed[told, h]))
     return pl.DataFrame(rows, schema=CALIBRATION).sort("shape", "horizon_h")
 
 

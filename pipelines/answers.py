@@ -22,7 +22,7 @@ from features.signals import ConstantLimit, Signal
 from forecasting.abstention import FAILED
 from forecasting.batch import Batch, metrics
 from forecasting.learnt.learning import learn_fleet
-from forecasting.learnt.lessons import EMPTY, Lessons, together
+from forecasting.learnt.lessons import EMPTY, Lessons, settled, together
 from forecasting.learnt.model import CrossingModel, Prior
 from forecasting.mapper import Mapper, Serial
 from forecasting.night import score_fleet
@@ -128,15 +128,16 @@ class Answering:
 
     def _models(self, nights: Sequence[datetime], known: Lessons) -> list[tuple[CrossingModel, list[datetime]]]:
         """The nights that may learn from the same lessons, with what they learn from them."""
-        rows: dict[bytes, np.ndarray] = {}
-        sharing: dict[bytes, list[datetime]] = {}
+        rows: dict[tuple[bytes, bytes], np.ndarray] = {}
+        sharing: dict[tuple[bytes, bytes], list[datetime]] = {}
         for night in nights:
-            settled = np.isin(known.origin, timetable(night, self.options))
-            may = settled & np.isin(known.series_id, self._teachers(night))
-            key = np.packbits(may).tobytes()
+            may = np.isin(known.origin, timetable(night, self.options))
+            may &= np.isin(known.series_id, self._teachers(night))
+            taught = settled(known.take(np.flatnonzero(may)), night)
+            key = (np.packbits(may).tobytes(), np.packbits(np.isfinite(taught.crossed)).tobytes())
             rows[key] = np.flatnonzero(may)
             sharing.setdefault(key, []).append(night)
-        lessons = (known.take(own) for own in rows.values())
+        lessons = (settled(known.take(rows[key]), nights[0]) for key, nights in sharing.items())
         return list(zip(self.mapper.map(partial(learn_fleet, self.prior), lessons), sharing.values(), strict=True))
 
     def _sittings(

@@ -31,7 +31,7 @@ LESSONS_A_TREE = 1000
 MOST_TREES = 60
 
 PRIOR_TREES = 150
-COMMON = {
+COMMON: dict[str, object] = {
     "objective": "binary",
     "feature_fraction": 0.5,
     "bagging_fraction": 0.7,
@@ -63,18 +63,25 @@ def learn_fleet(prior: Prior, lessons: Lessons) -> CrossingModel:
     """The prior, with what a fleet's own settled past says; the prior itself where there is no past."""
     if len(lessons) == 0:
         return unlearnt(prior)
-    weight = _weight(lessons)
+    weight = np.stack([_weight(lessons, np.isfinite(crossed)) for crossed in lessons.crossed.T], axis=1)
     plain = plainness(lessons.predictors, lessons.shape)
     before = tempered(prior.logits(lessons.predictors), plain)
-    own = tuple(calibrate(before[:, h], lessons.crossed[:, h], weight, lessons.kinds) for h in range(len(HORIZONS)))
+    own = tuple(
+        calibrate(before[:, h], lessons.crossed[:, h], weight[:, h], lessons.kinds) for h in range(len(HORIZONS))
+    )
     trees = int(min(MOST_TREES, len(lessons) / LESSONS_A_TREE)) if len(lessons) > FEWEST_FOR_TREES else 0
     start = calibrated(own, before, lessons.kinds)
     return CrossingModel(prior, own, _boost(lessons, weight, start, trees, OWN_PARAMETERS) if trees else None)
 
 
-def _weight(lessons: Lessons) -> np.ndarray:
-    """float64 [N]: what each lesson counts for, in independent observations."""
-    age_days = (lessons.origin.max() - lessons.origin) / DAY
+def _weight(lessons: Lessons, known: np.ndarray) -> np.ndarray:
+    """float64 [N]: what each lesson counts for at one horizon, in independent observations; the newest known most.
+
+    Args:
+        known: bool [N], whether its outcome is known.
+    """
+    newest = lessons.origin.max(where=known, initial=lessons.origin.min())
+    age_days = np.maximum(newest - lessons.origin, 0) / DAY
     news = np.where(lessons.predictors[:, WEEKS_HIGH] >= 0, OLD_HAT, 1.0)
     return INDEPENDENT * news * 0.5 ** (age_days / HALF_LIFE_DAYS)
 
@@ -82,7 +89,12 @@ def _weight(lessons: Lessons) -> np.ndarray:
 def _boost(
     lessons: Lessons, weight: np.ndarray, start: np.ndarray, trees: int, parameters: dict[str, object]
 ) -> Trees | None:
-    """Trees that go on from the logits `start` [N, len(HORIZONS)]; None where a horizon has but one outcome."""
+    """Trees that go on from the logits `start` [N, len(HORIZONS)]; None where a horizon has but one outcome.
+
+    Args:
+        weight: float64 [N], or [N, len(HORIZONS)].
+    """
+    weight = weight if weight.ndim == 2 else np.broadcast_to(weight[:, None], (len(lessons), len(HORIZONS)))
     text: list[str] = []
     for horizon in range(len(HORIZONS)):
         crossed = lessons.crossed[:, horizon]
@@ -92,7 +104,7 @@ def _boost(
         data = lgb.Dataset(
             lessons.predictors[known],
             crossed[known],
-            weight=weight[known],
+            weight=weight[known, horizon],
             init_score=start[known, horizon] if start.any() else None,
             feature_name=list(NAMES),
         )

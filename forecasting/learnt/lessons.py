@@ -3,15 +3,16 @@
 Belongs here: which questions are put to the past (*virtual limits*), and their outcomes. Not here: what is learnt from
 them (``forecasting.learnt.learning``).
 
-A lesson is a series at a past *origin*, with a limit set from what was known then, and a settled outcome. Origins lie
-on a calendar of their own, every third day at the hour of day of as_of, so every night meets the same lessons again.
+A lesson is a series at a past *origin*, with a limit set from what was known then, and outcomes, each known once its
+own horizon has settled: what a day brings is known a day later. Origins lie on a calendar of their own, every third day
+at the hour of day of as_of, so every night meets the same lessons again.
 Limits are drawn from a hash of series and origin: nothing chooses them but chance, and the same on every machine.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import numpy as np
@@ -35,9 +36,10 @@ GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 @dataclass(frozen=True)
 class Lessons:
-    """N settled questions.
+    """N questions about the past.
 
-    predictors: float32 [N, len(NAMES)]. crossed: float32 [N, len(HORIZONS)], 1 or 0; NaN where too little was observed.
+    predictors: float32 [N, len(NAMES)]. crossed: float32 [N, len(HORIZONS)], 1 or 0; NaN where too little was observed
+        or it had not settled.
     origin: int64 [N], hours since 1970. series_id: uint64 [N].
     shape: str [N], of the series at the origin (``features.shapes``); empty where it was not looked at.
     metric: str [N], what is measured; empty where it was not said.
@@ -81,9 +83,9 @@ def together(parts: Iterable[Lessons]) -> Lessons:
 
 
 def origins(as_of: datetime, days: int) -> list[int]:
-    """Hours since 1970 of the origins whose outcomes had settled at as_of, at most `days` days back; oldest first."""
-    now = _hours(as_of)
-    newest = now - HORIZONS[-1] - LASTS_H + 1
+    """Hours since 1970 of the origins with any outcome that had settled at as_of, at most `days` back; oldest first."""
+    now = hours(as_of)
+    newest = now - settling_h(HORIZONS[0])
     phase = now % DAY
     first, last = -(-(now - days * DAY - phase) // DAY), (newest - phase) // DAY
     return [day * DAY + phase for day in range(first, last + 1) if day % EVERY_DAYS == 0]
@@ -95,17 +97,17 @@ def lessons(
     """What the series of a grid teach at one origin.
 
     Args:
-        grid: reaches from `history_days` before the origin (or less) to its settled outcome at least.
+        grid: reaches from `history_days` before the origin (or less) to its settled outcomes, or as far as is known.
         falling: bool [S], whose danger lies below.
         at: the origin, hours since 1970.
         metric: str [S], what is measured. Where it is said, shapes are looked at as well, which costs as much again:
             together they are the kinds that a fleet's own layer tells apart, and a prior does not.
     """
-    column = grid.values.shape[1] - (_hours(grid.as_of) - at)
+    column = grid.values.shape[1] - (hours(grid.as_of) - at)
     if column < FEWEST_DAYS * DAY:
         return EMPTY
     # One window and no more: a lesson must be the same on every night that meets it.
-    window = grid.values[:, max(0, column - DAY * history_days) : column + HORIZONS[-1] + LASTS_H - 1]
+    window = grid.values[:, max(0, column - DAY * history_days) : column + settling_h(HORIZONS[-1])]
     sign = np.where(falling[:, None], -1.0, 1.0)
     window = sign * window
     before = min(column, DAY * history_days)
@@ -123,7 +125,7 @@ def lessons(
     limit = past.level[row] + headroom * past.spread[row]
     return Lessons(
         predictors=predictors(past, row, limit),
-        crossed=outcomes(hold(window)[:, before:][row], limit, LASTS_H),
+        crossed=_outcomes(window, before, row, limit),
         origin=np.full(len(row), at, dtype=np.int64),
         series_id=ids[row],
         shape=kinds.shape[row],
@@ -131,13 +133,26 @@ def lessons(
     )
 
 
-def outcomes(ahead: np.ndarray, limit: np.ndarray, lasts_h: int) -> np.ndarray:
-    """float32 [N, len(HORIZONS)]: whether a crossing began within each horizon; NaN where under half was observed.
+def settled(lessons: Lessons, as_of: datetime) -> Lessons:
+    """The lessons with those outcomes alone that had settled at as_of; without any, a lesson is left out."""
+    known = np.stack([lessons.origin + settling_h(horizon) <= hours(as_of) for horizon in HORIZONS], axis=1)
+    told = replace(lessons, crossed=np.where(known, lessons.crossed, np.float32(np.nan)))
+    return told.take(np.flatnonzero(known.any(axis=1)))
+
+
+def settling_h(horizon: int) -> int:
+    """Hours from an origin until it is known whether a crossing began within the horizon: it has to last."""
+    return horizon + LASTS_H - 1
+
+
+def outcome(ahead: np.ndarray, limit: np.ndarray, horizon: int, lasts_h: int) -> np.ndarray:
+    """float32 [N]: whether a crossing began within the horizon; NaN where under half of it was observed.
 
     Args:
-        ahead: [N, longest horizon + lasts_h - 1], NaN where not observed. limit: [N].
+        ahead: [N, horizon + lasts_h - 1], NaN where not observed. limit: [N].
 
-    A crossing is the first of `lasts_h` consecutive observed hours at or above the limit.
+    A crossing is the first of `lasts_h` consecutive observed hours at or above the limit. Hours after `ahead` are not
+    asked: an outcome that waited for them would settle later.
     """
     seen = ~np.isnan(ahead)
     order = np.argsort(~seen, axis=1, kind="stable")  # observed hours first, in time
@@ -149,8 +164,18 @@ def outcomes(ahead: np.ndarray, limit: np.ndarray, lasts_h: int) -> np.ndarray:
         run[:, :-hour] &= beyond[:, hour:]
         run[:, -hour:] = False
     began = np.where(run.any(axis=1), np.take_along_axis(order, run.argmax(axis=1)[:, None], axis=1)[:, 0], np.inf)
-    known = np.stack([2 * np.count_nonzero(seen[:, :horizon], axis=1) >= horizon for horizon in HORIZONS], axis=1)
-    return np.where(known, began[:, None] < np.asarray(HORIZONS), np.nan).astype(np.float32)
+    known = 2 * np.count_nonzero(seen[:, :horizon], axis=1) >= horizon
+    return np.where(known, began < horizon, np.nan).astype(np.float32)
+
+
+def _outcomes(window: np.ndarray, before: int, row: np.ndarray, limit: np.ndarray) -> np.ndarray:
+    """float32 [N, len(HORIZONS)], each read from the hours until it settles; NaN where the window ends before that."""
+    found = np.full((len(row), len(HORIZONS)), np.nan, dtype=np.float32)
+    for at, horizon in enumerate(HORIZONS):
+        end = before + settling_h(horizon)
+        if end <= window.shape[1]:
+            found[:, at] = outcome(hold(window[:, :end])[:, before:][row], limit, horizon, LASTS_H)
+    return found
 
 
 def _teaches(before: np.ndarray) -> np.ndarray:
@@ -175,7 +200,8 @@ def _chance(series_id: np.ndarray, at: int) -> np.ndarray:
     return (z >> np.uint64(11)).astype(np.float64) / 2**53
 
 
-def _hours(moment: datetime) -> int:
+def hours(moment: datetime) -> int:
+    """Since 1970."""
     return int(np.datetime64(moment, "h").astype(np.int64))
 
 

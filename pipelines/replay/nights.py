@@ -21,7 +21,7 @@ from features.grid import to_grid
 from features.known_bad import hide
 from forecasting.batch import metrics
 from forecasting.learnt.learning import learn_fleet
-from forecasting.learnt.lessons import EMPTY, Lessons
+from forecasting.learnt.lessons import EMPTY, Lessons, settled
 from forecasting.learnt.model import Prior
 from forecasting.mapper import Mapper, Serial
 from forecasting.school import SETTLING_H, Class, Learnt, gather, teachers, timetable
@@ -97,7 +97,7 @@ def lessons(settings: Settings, past: Past, nights: Sequence[date], mapper: Mapp
             watched = _watched(settings, past, as_of)
             mine = np.isin(known.series_id, teachers(watched["series_id"], options).to_numpy())
             mine &= np.isin(known.origin, timetable(as_of, options))
-            yield night, known.take(np.flatnonzero(mine))
+            yield night, settled(known.take(np.flatnonzero(mine)), as_of)
 
 
 def _watched(settings: Settings, past: Past, as_of: datetime) -> pl.DataFrame:

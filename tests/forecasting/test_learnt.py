@@ -21,8 +21,18 @@ from forecasting.learnt.calibration import (
     unknown,
 )
 from forecasting.learnt.learning import learn_fleet, learn_prior
-from forecasting.learnt.lessons import EVERY_DAYS, Lessons, lessons, origins, outcomes, together
-from forecasting.learnt.model import NO_PRIOR, CrossingModel, PriorError, Trees, dump, parse, unlearnt
+from forecasting.learnt.lessons import (
+    EVERY_DAYS,
+    LASTS_H,
+    Lessons,
+    lessons,
+    origins,
+    outcome,
+    settled,
+    settling_h,
+    together,
+)
+from forecasting.learnt.model import NO_PRIOR, CrossingModel, Prior, PriorError, Trees, dump, parse, unlearnt
 from forecasting.learnt.past import look
 from forecasting.learnt.questions import MONOTONE, NAMES, predictors
 from forecasting.options import ForecastingOptions
@@ -123,27 +133,34 @@ def test_strange_pasts_give_numbers_or_nothing(kind):
 # ------------------------------------------------------------------------------------------------------- lessons
 
 
-def brute_force(ahead: np.ndarray, limit: float, lasts_h: int) -> list[float]:
+def brute_force(ahead: np.ndarray, limit: float, horizon: int, lasts_h: int) -> float:
     observed = np.flatnonzero(~np.isnan(ahead))
     began = [
         observed[i] for i in range(len(observed) - lasts_h + 1) if (ahead[observed[i : i + lasts_h]] >= limit).all()
     ]
-    first = min(began, default=10**9)
-    return [float(first < h) if 2 * np.isfinite(ahead[:h]).sum() >= h else np.nan for h in HORIZONS]
+    known = 2 * np.isfinite(ahead[:horizon]).sum() >= horizon
+    return float(min(began, default=10**9) < horizon) if known else np.nan
 
 
-@given(seed=st.integers(0, 2**16), gaps=st.floats(0, 0.7), limit=st.floats(-1, 2), lasts=st.integers(1, 5))
-def test_outcomes_are_what_a_crossing_means(seed, gaps, limit, lasts):
+@given(
+    seed=st.integers(0, 2**16),
+    gaps=st.floats(0, 0.7),
+    limit=st.floats(-1, 2),
+    horizon=st.sampled_from(HORIZONS),
+    lasts=st.integers(1, 5),
+)
+def test_an_outcome_is_what_a_crossing_means(seed, gaps, limit, horizon, lasts):
     rng = np.random.default_rng(seed)
-    ahead = np.repeat(rng.normal(0, 1, 60), 3)[: HORIZONS[-1] + lasts - 1]
+    ahead = np.repeat(rng.normal(0, 1, 60), 3)[: horizon + lasts - 1]
     ahead[rng.random(len(ahead)) < gaps] = np.nan
-    np.testing.assert_array_equal(outcomes(ahead[None], np.array([limit]), lasts)[0], brute_force(ahead, limit, lasts))
+    found = outcome(ahead[None], np.array([limit]), horizon, lasts)
+    np.testing.assert_array_equal(found, brute_force(ahead, limit, horizon, lasts))
 
 
 def test_origins_have_settled_and_lie_on_a_calendar():
     found = origins(AS_OF, 63)
     now = int(np.datetime64(AS_OF, "h").astype(int))
-    assert max(found) + SETTLING_H <= now
+    assert now - 24 * EVERY_DAYS < max(found) + settling_h(HORIZONS[0]) <= now
     assert min(found) >= now - 63 * 24
     assert {at % 24 for at in found} == {now % 24}
     assert set(np.diff(found)) == {24 * EVERY_DAYS}
@@ -152,7 +169,7 @@ def test_origins_have_settled_and_lie_on_a_calendar():
 
 
 def test_a_lesson_knows_nothing_of_its_origin_s_future(rng):
-    values, at = fleet(rng), origins(AS_OF, 40)[-1]
+    values, at = fleet(rng), origins(AS_OF, 40)[-5]  # all of it has settled, two days ago too
     column = values.shape[1] - (int(np.datetime64(AS_OF, "h").astype(int)) - at)
     altered = values.copy()
     altered[:, column:] = rng.normal(500, 99, altered[:, column:].shape)
@@ -169,7 +186,7 @@ def test_a_lesson_knows_nothing_of_its_origin_s_future(rng):
 
 
 def test_a_lesson_is_the_same_on_every_night_and_in_any_company(rng):
-    values, at = fleet(rng), origins(AS_OF, 40)[-1]
+    values, at = fleet(rng), origins(AS_OF, 40)[-5]  # all of it has settled, two days ago too
     rising = np.zeros(len(values), dtype=bool)
     tonight = lessons(grid_of(values), rising, at, 30)
     earlier = lessons(grid_of(values[:, :-48], AS_OF - timedelta(days=2)), rising, at, 30)
@@ -178,8 +195,43 @@ def test_a_lesson_is_the_same_on_every_night_and_in_any_company(rng):
     assert together(halves).predictors.tobytes() == together([tonight]).predictors.tobytes()
 
 
+@given(night=st.integers(0, 12 * 24))
+def test_an_outcome_is_known_once_its_own_horizon_has_settled(lessons_of_a_session, night):
+    as_of = AS_OF - timedelta(hours=night)
+    now = int(np.datetime64(as_of, "h").astype(int))
+    told, every = settled(lessons_of_a_session, as_of), lessons_of_a_session
+    for at, horizon in enumerate(HORIZONS):
+        by_then = every.origin + horizon + LASTS_H - 1 <= now
+        known = told.take(np.flatnonzero(np.isfinite(told.crossed[:, at])))
+        before = every.take(np.flatnonzero(by_then & np.isfinite(every.crossed[:, at])))
+        assert known.predictors.tobytes() == before.predictors.tobytes()
+        assert known.crossed[:, at].tobytes() == before.crossed[:, at].tobytes()
+
+
+@pytest.fixture(scope="module")
+def lessons_of_a_session() -> Lessons:
+    return taught(np.random.default_rng(4))
+
+
+def test_an_outcome_is_read_from_the_hours_until_it_settled_alone(rng):
+    """As of a night that cannot know more: whatever came later, and however it was read, it is the same."""
+    values, at = fleet(rng), origins(AS_OF, 40)[-6]
+    values[:6, :] = np.where(np.arange(values.shape[1]) % 9 == 0, values[:6], np.nan)  # read every nine hours
+    column = values.shape[1] - (int(np.datetime64(AS_OF, "h").astype(int)) - at)
+    rising = np.zeros(len(values), dtype=bool)
+    whole = lessons(grid_of(values), rising, at, 30)
+    for h, horizon in enumerate(HORIZONS):
+        end = column + settling_h(horizon)
+        later = values.copy()
+        later[:, end:] = rng.normal(500, 99, later[:, end:].shape)
+        cut = grid_of(values[:, :end], AS_OF - timedelta(hours=values.shape[1] - end))
+        for told in (lessons(grid_of(later), rising, at, 30), lessons(cut, rising, at, 30)):
+            np.testing.assert_array_equal(told.crossed[:, : h + 1], whole.crossed[:, : h + 1])
+        assert np.isnan(lessons(cut, rising, at, 30).crossed[:, h + 1 :]).all()
+
+
 def test_what_falls_teaches_upside_down(rng):
-    values, at = fleet(rng), origins(AS_OF, 40)[-1]
+    values, at = fleet(rng), origins(AS_OF, 40)[-5]  # all of it has settled, two days ago too
     up = lessons(grid_of(values), np.zeros(len(values), dtype=bool), at, 30)
     down = lessons(grid_of(-values), np.ones(len(values), dtype=bool), at, 30)
     np.testing.assert_array_equal(up.predictors, down.predictors)
@@ -238,13 +290,28 @@ def test_without_a_past_the_prior_answers(rng):
 def test_a_fleet_s_own_past_corrects_a_prior_that_is_too_sure(rng):
     known = taught(rng, fleet(rng, 60))
     half = np.where(rng.random(known.crossed.shape) < 0.5, 1.0, 0.0).astype(np.float32)
-    nearly = np.where(np.arange(len(known))[:, None] % 20 == 0, 0, np.ones_like(known.crossed))
-    prior = learn_prior(replace(known, crossed=nearly), np.ones(len(known)), "nearly always", trees=20)
+    nearly = replace(known, crossed=np.where(np.arange(len(known))[:, None] % 20 == 0, 0, np.ones_like(known.crossed)))
+    prior = learn_prior(nearly, np.ones(len(known)), "nearly always", trees=20)
     truth = replace(known, crossed=half)
     before = unlearnt(prior).probabilities(known.predictors, known.kinds)[:, -1].mean()
     after = learn_fleet(prior, truth).probabilities(known.predictors, known.kinds)[:, -1].mean()
     assert before > 0.7
     assert abs(after - 0.5) < abs(before - 0.5) / 2
+
+
+def test_what_is_newly_known_teaches_its_own_horizon_alone(rng):
+    known = taught(rng, fleet(rng, 60))
+    newest = known.origin > known.origin.max() - 7 * 24
+    fresh = known.crossed.copy()
+    fresh[newest, 1:] = np.nan  # of the last week only a day's outcome is known
+    prior = learn_prior(known, np.ones(len(known)), "a test", trees=5)
+    asked = known.take(np.flatnonzero(newest))
+    one = learn_fleet(prior, replace(known, crossed=fresh))
+    fresh[newest, 0] = 1.0
+    two = learn_fleet(prior, replace(known, crossed=fresh))
+    p, q = (model.logits(asked.predictors, asked.kinds) for model in (one, two))
+    assert (q[:, 0] > p[:, 0]).all()
+    assert p[:, 1:].tobytes() == q[:, 1:].tobytes()
 
 
 def test_a_prior_survives_its_file(rng):
@@ -258,32 +325,34 @@ def test_a_prior_survives_its_file(rng):
     assert again.logits(known.predictors).tobytes() == prior.logits(known.predictors).tobytes()
 
 
-@pytest.mark.parametrize(
-    "content", [b"", b"not gzip", dump(learn_prior.__globals__["Prior"](Trees(("a",) * 3), "x"))[:40]]
-)
+@pytest.mark.parametrize("content", [b"", b"not gzip", dump(Prior(Trees(("a",) * 3), "x"))[:40]])
 def test_what_is_no_prior_is_said_in_one_line(content):
     with pytest.raises(PriorError, match=r"^it is no prior .*python -m data.prior$"):
         parse(content)
 
 
 def test_the_examination_does_not_learn_from_what_it_asks(rng):
-    known = taught(rng)
-    newest = known.origin > known.origin.max() - EXAMINED_DAYS * 24
-    turned = known.crossed.copy()
-    turned[newest] = 1 - turned[newest]
+    known = settled(taught(rng), AS_OF)
+    whole = known.origin + SETTLING_H <= int(np.datetime64(AS_OF, "h").astype(int))
+    asked = whole & (known.origin > known.origin[whole].max() - EXAMINED_DAYS * 24)
+    unknown_then = known.origin[:, None] + np.array([settling_h(h) for h in HORIZONS]) > known.origin[asked].min()
+    turned = np.where(unknown_then, 1 - known.crossed, known.crossed)
     one = examine(NO_PRIOR, known, AS_OF)
     two = examine(NO_PRIOR, replace(known, crossed=turned), AS_OF)
     assert one["mean_p"].equals(two["mean_p"])
     assert not one["brier"].equals(two["brier"])
-    whole = one.filter(shape="all", horizon_h=168).row(0, named=True)
-    assert whole["questions"] == np.isfinite(known.crossed[newest, -1]).sum()
-    assert sum(each["n"] for each in whole["bins"]) == whole["questions"]
+    for h, horizon in enumerate(HORIZONS):
+        row = one.filter(shape="all", horizon_h=horizon).row(0, named=True)
+        assert row["questions"] == np.isfinite(known.crossed[asked, h]).sum()
+        assert sum(each["n"] for each in row["bins"]) == row["questions"]
     assert examine(NO_PRIOR, known.take(np.zeros(0, dtype=int)), AS_OF).is_empty()
+    young = known.take(np.flatnonzero(~whole))  # nothing has settled for the longest horizon
+    assert examine(NO_PRIOR, young, AS_OF).is_empty()
 
 
-def test_the_timetable_holds_settled_origins_alone():
-    settled = timetable(AS_OF, ForecastingOptions())
-    assert max(settled) + SETTLING_H <= int(np.datetime64(AS_OF, "h").astype(int))
+def test_the_timetable_holds_origins_of_which_something_has_settled():
+    found = timetable(AS_OF, ForecastingOptions())
+    assert max(found) + settling_h(HORIZONS[0]) <= int(np.datetime64(AS_OF, "h").astype(int))
     assert timetable(AS_OF, ForecastingOptions(learning_days=0)) == ()
 
 

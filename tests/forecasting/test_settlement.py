@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from features.grid import Grid
-from forecasting.learnt.lessons import outcomes
+from forecasting.learnt import lessons
 from forecasting.settlement import CROSSINGS, SETTLEMENTS, agreed, crossings, held, parted, settle
 from forecasting.tables import HORIZONS, LIMITS, RISKS
 
@@ -222,7 +222,7 @@ def test_agrees_with_the_outcomes_that_the_model_learns_from():
     values[rng.random(values.shape) < 0.2] = np.nan
     asked = risks(*(risk(48, 168, series_id=s) for s in range(1, 201)))
     found = settle(asked, grid_of(*values), limits(*(limit(s) for s in range(1, 201))))
-    learnt = outcomes(held(grid_of(*values)).values[:, 48:218], np.full(200, 80.0), 3)[:, 2]
+    learnt = lessons.outcome(held(grid_of(*values)).values[:, 48:218], np.full(200, 80.0), 168, 3)
     assert found["outcome"].to_list() == ["true" if y == 1 else "false" for y in learnt]
 
 
