@@ -19,11 +19,15 @@ from forecasting.learnt.model import Prior
 MANY = 6000  # lessons of one file; with more, each counts for less
 
 
-def build(simulated: Lessons, measured: Mapping[Measured, Lessons]) -> Prior:
-    """A prior from simulated fleets and measured ones; the same for the same lessons in the same order."""
-    parts = [simulated, *measured.values()]
+def build(simulated: Lessons, climbs: Lessons, measured: Mapping[Measured, Lessons]) -> Prior:
+    """A prior from simulated fleets and measured ones; the same for the same lessons in the same order.
+
+    Args:
+        climbs: further simulated lessons, about straight climbs alone.
+    """
     weight = np.concatenate([np.ones(len(simulated)), *map(_weight, measured.values())])
-    return learn_prior(_joined(parts), weight, _about(simulated, measured))
+    about = _about(simulated, climbs, measured)
+    return learn_prior(_joined([simulated, *measured.values()]), weight, _joined([climbs, *measured.values()]), about)
 
 
 def _weight(lessons: Lessons) -> np.ndarray:
@@ -35,6 +39,6 @@ def _joined(parts: list[Lessons]) -> Lessons:
     return Lessons(*(np.concatenate([getattr(part, one.name) for part in parts]) for one in fields(Lessons)))
 
 
-def _about(simulated: Lessons, measured: Mapping[Measured, Lessons]) -> str:
-    told = [f"simulated fleets ({len(simulated)} lessons)"]
+def _about(simulated: Lessons, climbs: Lessons, measured: Mapping[Measured, Lessons]) -> str:
+    told = [f"simulated fleets ({len(simulated)} lessons, {len(climbs)} about straight climbs)"]
     return "; ".join(told + [f"{one.stem} ({len(lessons)}, {one.licence})" for one, lessons in measured.items()])

@@ -6,6 +6,7 @@ Belongs here: cohorts of series that share their length and origins. Not here: t
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from itertools import pairwise
 
@@ -16,6 +17,7 @@ from data.prior.processes import DAY, between
 from data.prior.teaching import teach
 from features.grid import Grid
 from forecasting.learnt.lessons import FEWEST_DAYS, Lessons, together
+from forecasting.learnt.lines import straightness
 from forecasting.school import SETTLING_H
 
 COHORT = 100  # series
@@ -27,8 +29,17 @@ BEGIN = datetime(2000, 1, 1)
 
 def simulated_lessons(count: int, seed: int) -> Lessons:
     """The lessons of `count` series; the same for the same count and seed."""
+    return together(_cohorts(count, seed))
+
+
+def simulated_climbs(count: int, seed: int) -> Lessons:
+    """Those of the same lessons that are about straight climbs, one in five or six."""
+    return together(part.take(np.flatnonzero(straightness(part.predictors) > 0)) for part in _cohorts(count, seed))
+
+
+def _cohorts(count: int, seed: int) -> Iterator[Lessons]:
     sizes = [min(COHORT, count - begin) for begin in range(0, count, COHORT)]
-    return together(_cohort(np.random.default_rng([seed, number]), size) for number, size in enumerate(sizes))
+    return (_cohort(np.random.default_rng([seed, number]), size) for number, size in enumerate(sizes))
 
 
 def _cohort(rng: np.random.Generator, size: int) -> Lessons:

@@ -15,9 +15,10 @@ import lightgbm as lgb
 import numpy as np
 
 from forecasting.history import DAY
-from forecasting.learnt.belief import plainness, tempered
+from forecasting.learnt.belief import tempered
 from forecasting.learnt.calibration import calibrate
 from forecasting.learnt.lessons import Lessons
+from forecasting.learnt.lines import plainness, straightness
 from forecasting.learnt.model import CrossingModel, Prior, Trees, calibrated, unlearnt
 from forecasting.learnt.questions import MONOTONE, NAMES
 from forecasting.tables import HORIZONS
@@ -31,6 +32,7 @@ LESSONS_A_TREE = 1000
 MOST_TREES = 60
 
 PRIOR_TREES = 150
+LINES_TREES = 200
 COMMON: dict[str, object] = {
     "objective": "binary",
     "feature_fraction": 0.5,
@@ -45,18 +47,30 @@ COMMON: dict[str, object] = {
     "verbose": -1,
 }
 PRIOR_PARAMETERS = COMMON | {"learning_rate": 0.08, "num_leaves": 15, "min_data_in_leaf": 100, "lambda_l2": 10.0}
+LINES_PARAMETERS = PRIOR_PARAMETERS | {"num_leaves": 31}
 OWN_PARAMETERS = COMMON | {"learning_rate": 0.04, "num_leaves": 4, "min_data_in_leaf": 500, "lambda_l2": 30.0}
 WEEKS_HIGH = NAMES.index("high_7d")  # above the limit
 
 
-def learn_prior(lessons: Lessons, weight: np.ndarray, about: str, trees: int = PRIOR_TREES) -> Prior:
+def learn_prior(
+    lessons: Lessons, weight: np.ndarray, climbs: Lessons, about: str, *, trees: int = PRIOR_TREES,
+    lines: int = LINES_TREES,
+) -> Prior:  # fmt: skip
     """A prior from the lessons of many fleets.
 
     Args:
         weight: float64 [N], what each lesson counts for.
+        climbs: the lessons of which those about straight climbs teach the trees for these. They are rare, and worth
+            many more simulated series than the rest.
+        trees, lines: how many, a horizon.
     """
-    start = np.zeros((len(lessons), len(HORIZONS)))
-    return Prior(_boost(lessons, weight, start, trees, PRIOR_PARAMETERS), about)
+    straight = straightness(climbs.predictors)
+    of = np.flatnonzero(straight > 0)
+    return Prior(
+        _boost(lessons, weight, np.zeros((len(lessons), len(HORIZONS))), trees, PRIOR_PARAMETERS),
+        _boost(climbs.take(of), straight[of], np.zeros((len(of), len(HORIZONS))), lines, LINES_PARAMETERS),
+        about,
+    )
 
 
 def learn_fleet(prior: Prior, lessons: Lessons) -> CrossingModel:

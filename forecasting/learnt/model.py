@@ -3,7 +3,8 @@
 Belongs here: the two layers of knowledge and how they answer. Not here: how they are learnt
 (``forecasting.learnt.learning``), or where they are kept (``pipelines.priors``).
 
-The *prior* ships with the project and knows how series behave in general: boosted trees, one ensemble a horizon. The
+The *prior* ships with the project and knows how series behave in general: boosted trees, one ensemble a horizon, and
+another set of them for what climbs in a straight line. The
 *fleet's own* layer is learnt every night from the fleet's settled past: a calibration of the prior, by horizon, shape
 and metric (``forecasting.learnt.calibration``), and trees of its own that go on from there where there is enough to
 learn from. With no past of its own a fleet gets the prior; as its history grows, it gets its own.
@@ -21,12 +22,13 @@ from hashlib import blake2b
 import lightgbm as lgb
 import numpy as np
 
-from forecasting.learnt.belief import doubted, plainness, tempered
+from forecasting.learnt.belief import doubted, tempered
 from forecasting.learnt.calibration import Calibration, Kinds
+from forecasting.learnt.lines import plainness, straightness
 from forecasting.learnt.questions import MONOTONE, NAMES
 from forecasting.tables import HORIZONS
 
-FORMAT = 1
+FORMAT = 2
 SURE = 9.0  # logits: no answer is surer than 1 in 8,000
 LEAST = 1 / (1 + np.exp(SURE))
 
@@ -63,10 +65,12 @@ class Prior:
     """What is known before a fleet has a past of its own.
 
     trees: None for no prior at all; then the share of a series' own eves after which it rose as far stands in.
+    lines: the trees that answer for straight climbs, and the more so the straighter; None: the others answer for all.
     about: where it comes from, in words, for the tables.
     """
 
     trees: Trees | None
+    lines: Trees | None
     about: str
 
     @property
@@ -74,16 +78,28 @@ class Prior:
         """A word and a digest: the same for the same trees."""
         if self.trees is None:
             return "none"
-        return "prior-" + blake2b("".join(self.trees.text).encode(), digest_size=4).hexdigest()
+        text = self.trees.text + (self.lines.text if self.lines else ())
+        return "prior-" + blake2b("".join(text).encode(), digest_size=4).hexdigest()
 
     def logits(self, known: np.ndarray) -> np.ndarray:
+        """float64 [N, len(HORIZONS)]."""
         if self.trees is not None:
-            return self.trees.logits(known)
+            found = self.trees.logits(known)
+            return found if self.lines is None else _for_lines(found, self.lines, known)
         shares = known[:, [NAMES.index(f"went_alike_{horizon}h") for horizon in HORIZONS]].astype(np.float64)
         return np.log(shares / (1 - shares))
 
 
-NO_PRIOR = Prior(None, "no prior: the series' own past alone")
+def _for_lines(general: np.ndarray, lines: Trees, known: np.ndarray) -> np.ndarray:
+    """The general logits, and for straight climbs those of the trees that know them best."""
+    straight = straightness(known)
+    rows = np.flatnonzero(straight > 0)
+    found = general.copy()
+    found[rows] += straight[rows, None] * (lines.logits(known[rows]) - general[rows])
+    return found
+
+
+NO_PRIOR = Prior(None, None, "no prior: the series' own past alone")
 
 
 @dataclass(frozen=True)
@@ -132,8 +148,9 @@ def dump(prior: Prior) -> bytes:
     if prior.trees is None:
         raise PriorError("there is nothing to write: no prior")
     content = {"format": FORMAT, "about": prior.about, "predictors": list(NAMES), "monotone": list(MONOTONE)}
-    trees = dict(zip(map(str, HORIZONS), prior.trees.text, strict=True))
-    return gzip.compress(json.dumps(content | {"trees": trees}).encode(), mtime=0)
+    kinds = {"trees": prior.trees} | ({"lines": prior.lines} if prior.lines else {})
+    text = {kind: dict(zip(map(str, HORIZONS), trees.text, strict=True)) for kind, trees in kinds.items()}
+    return gzip.compress(json.dumps(content | text).encode(), mtime=0)
 
 
 def parse(content: bytes) -> Prior:
@@ -145,9 +162,13 @@ def parse(content: bytes) -> Prior:
     try:
         found = json.loads(gzip.decompress(content))
         kind, names = found["format"], found["predictors"]
-        text = tuple(found["trees"][str(horizon)] for horizon in HORIZONS)
+        trees, lines = _trees(found["trees"]), _trees(found["lines"]) if "lines" in found else None
     except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
         raise PriorError(f"it is no prior ({type(error).__name__}); build one with python -m data.prior") from error
     if kind != FORMAT or tuple(names) != NAMES:
         raise PriorError("it was built for another release; build it again with python -m data.prior")
-    return Prior(Trees(text), str(found["about"]))
+    return Prior(trees, lines, str(found["about"]))
+
+
+def _trees(text: dict[str, str]) -> Trees:
+    return Trees(tuple(text[str(horizon)] for horizon in HORIZONS))

@@ -11,7 +11,7 @@ from scipy.optimize import minimize
 
 from features.grid import Grid
 from forecasting.learnt import learning
-from forecasting.learnt.belief import HIGH, doubted, plainness, tempered
+from forecasting.learnt.belief import HIGH, doubted, tempered
 from forecasting.learnt.calibration import (
     KIND_RESTRAINT,
     RESTRAINT,
@@ -32,6 +32,7 @@ from forecasting.learnt.lessons import (
     settling_h,
     together,
 )
+from forecasting.learnt.lines import plainness, straightness
 from forecasting.learnt.model import NO_PRIOR, CrossingModel, Prior, PriorError, Trees, dump, parse, unlearnt
 from forecasting.learnt.past import look
 from forecasting.learnt.questions import MONOTONE, NAMES, predictors
@@ -69,7 +70,7 @@ def trees(rng, monkeypatch) -> CrossingModel:
     monkeypatch.setattr(learning, "LESSONS_A_TREE", 20)
     monkeypatch.setitem(learning.OWN_PARAMETERS, "min_data_in_leaf", 5)
     known = taught(rng)
-    return learn_fleet(learn_prior(known, np.ones(len(known)), "a test", trees=10), known)
+    return learn_fleet(learn_prior(known, np.ones(len(known)), known, "a test", trees=10, lines=10), known)
 
 
 # ---------------------------------------------------------------------------------------------------- predictors
@@ -260,7 +261,7 @@ def trees_of_a_session() -> CrossingModel:
         patch.setattr(learning, "LESSONS_A_TREE", 20)
         patch.setitem(learning.OWN_PARAMETERS, "min_data_in_leaf", 5)
         known = taught(np.random.default_rng(3))
-        model = learn_fleet(learn_prior(known, np.ones(len(known)), "a test", trees=10), known)
+        model = learn_fleet(learn_prior(known, np.ones(len(known)), known, "a test", trees=10, lines=10), known)
     assert model.own is not None
     return model
 
@@ -268,7 +269,7 @@ def trees_of_a_session() -> CrossingModel:
 def test_learning_twice_gives_the_same_model(rng, monkeypatch):
     monkeypatch.setattr(learning, "FEWEST_FOR_TREES", 50)
     known = taught(rng)
-    priors = [learn_prior(known, np.ones(len(known)), "a test", trees=5) for _ in range(2)]
+    priors = [learn_prior(known, np.ones(len(known)), known, "a test", trees=5, lines=5) for _ in range(2)]
     assert priors[0] == priors[1]
     assert priors[0].name == priors[1].name
     one, two = (learn_fleet(prior, known) for prior in priors)
@@ -281,7 +282,7 @@ def test_learning_twice_gives_the_same_model(rng, monkeypatch):
 
 def test_without_a_past_the_prior_answers(rng):
     known = taught(rng)
-    prior = learn_prior(known, np.ones(len(known)), "a test", trees=5)
+    prior = learn_prior(known, np.ones(len(known)), known, "a test", trees=5, lines=5)
     young = learn_fleet(prior, known.take(np.zeros(0, dtype=int)))
     one, two = (model.probabilities(known.predictors, known.kinds) for model in (young, unlearnt(prior)))
     assert one.tobytes() == two.tobytes()
@@ -291,7 +292,7 @@ def test_a_fleet_s_own_past_corrects_a_prior_that_is_too_sure(rng):
     known = taught(rng, fleet(rng, 60))
     half = np.where(rng.random(known.crossed.shape) < 0.5, 1.0, 0.0).astype(np.float32)
     nearly = replace(known, crossed=np.where(np.arange(len(known))[:, None] % 20 == 0, 0, np.ones_like(known.crossed)))
-    prior = learn_prior(nearly, np.ones(len(known)), "nearly always", trees=20)
+    prior = learn_prior(nearly, np.ones(len(known)), nearly, "nearly always", trees=20, lines=20)
     truth = replace(known, crossed=half)
     before = unlearnt(prior).probabilities(known.predictors, known.kinds)[:, -1].mean()
     after = learn_fleet(prior, truth).probabilities(known.predictors, known.kinds)[:, -1].mean()
@@ -304,7 +305,7 @@ def test_what_is_newly_known_teaches_its_own_horizon_alone(rng):
     newest = known.origin > known.origin.max() - 7 * 24
     fresh = known.crossed.copy()
     fresh[newest, 1:] = np.nan  # of the last week only a day's outcome is known
-    prior = learn_prior(known, np.ones(len(known)), "a test", trees=5)
+    prior = learn_prior(known, np.ones(len(known)), known, "a test", trees=5, lines=5)
     asked = known.take(np.flatnonzero(newest))
     one = learn_fleet(prior, replace(known, crossed=fresh))
     fresh[newest, 0] = 1.0
@@ -314,9 +315,26 @@ def test_what_is_newly_known_teaches_its_own_horizon_alone(rng):
     assert p[:, 1:].tobytes() == q[:, 1:].tobytes()
 
 
+def test_straight_climbs_are_answered_by_trees_of_their_own(rng):
+    climbing = np.arange(40 * 24) / 24 * rng.uniform(0.5, 2, (40, 1)) + rng.normal(0, 0.01, (40, 40 * 24))
+    known, climbs = taught(rng), taught(rng, climbing)
+    straight = straightness(climbs.predictors)
+    assert (straight == 1).mean() > 0.9
+    never = replace(known, crossed=np.where(np.arange(len(known))[:, None] % 20 == 0, 1, np.zeros_like(known.crossed)))
+    prior = learn_prior(never, np.ones(len(known)), climbs, "a test", trees=5, lines=5)
+    assert prior.lines is not None
+    sure = straight == 1
+    found = prior.logits(climbs.predictors)
+    np.testing.assert_allclose(found[sure], prior.lines.logits(climbs.predictors[sure]), rtol=1e-9)
+    wavy = known.take(np.flatnonzero(straightness(known.predictors) == 0))
+    without = Prior(prior.trees, None, "the same without")
+    assert prior.logits(wavy.predictors).tobytes() == without.logits(wavy.predictors).tobytes()
+    assert prior.name != without.name
+
+
 def test_a_prior_survives_its_file(rng):
     known = taught(rng)
-    prior = learn_prior(known, np.ones(len(known)), "half a fleet", trees=5)
+    prior = learn_prior(known, np.ones(len(known)), known, "half a fleet", trees=5, lines=5)
     content = dump(prior)
     again = parse(content)
     assert again == prior
@@ -325,7 +343,7 @@ def test_a_prior_survives_its_file(rng):
     assert again.logits(known.predictors).tobytes() == prior.logits(known.predictors).tobytes()
 
 
-@pytest.mark.parametrize("content", [b"", b"not gzip", dump(Prior(Trees(("a",) * 3), "x"))[:40]])
+@pytest.mark.parametrize("content", [b"", b"not gzip", dump(Prior(Trees(("a",) * 3), None, "x"))[:40]])
 def test_what_is_no_prior_is_said_in_one_line(content):
     with pytest.raises(PriorError, match=r"^it is no prior .*python -m data.prior$"):
         parse(content)

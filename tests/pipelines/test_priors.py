@@ -23,12 +23,8 @@ def prior() -> Prior:
     known = rng.normal(size=(600, len(NAMES))).astype(np.float32)
     crossed = (known[:, :3] + rng.normal(size=(600, 3)) > 0).astype(np.float32)
     zeros = np.zeros(600, dtype=np.int64)
-    return learn_prior(
-        Lessons(known, crossed, zeros, zeros.astype(np.uint64), zeros.astype(str), zeros.astype(str)),
-        np.ones(600),
-        "a test",
-        3,
-    )
+    lessons = Lessons(known, crossed, zeros, zeros.astype(np.uint64), zeros.astype(str), zeros.astype(str))
+    return learn_prior(lessons, np.ones(600), lessons, "a test", trees=3)
 
 
 def test_none_is_no_prior():
