@@ -15,6 +15,7 @@ from features.grid import Grid
 from forecasting.crossing import already_crossed, arrival
 from forecasting.history import DAY, hold
 from forecasting.learnt.calibration import Kinds
+from forecasting.learnt.lines import straightness
 from forecasting.learnt.model import CrossingModel
 from forecasting.learnt.past import Past, look
 from forecasting.learnt.questions import predictors
@@ -31,6 +32,7 @@ class Answers:
     crossed: bool [R], whether it is beyond the limit right now.
     eves, went_so_far: int64 [R]: past days whose following week is known, and those of them after which the series rose
         (or fell) as far as it would have to now.
+    straight: float64 [R] in [0, 1], how plainly the series climbs in a straight line (``forecasting.learnt.lines``).
     """
 
     p: np.ndarray
@@ -38,6 +40,7 @@ class Answers:
     crossed: np.ndarray
     eves: np.ndarray
     went_so_far: np.ndarray
+    straight: np.ndarray
 
     def fill(self, at: np.ndarray, part: Answers) -> None:
         """Write the answers of some limits to their places `at`."""
@@ -62,6 +65,7 @@ def answer(grid: Grid, limits: pl.DataFrame, model: CrossingModel, history_days:
         crossed=np.zeros(R, dtype=bool),
         eves=np.zeros(R, dtype=np.int64),
         went_so_far=np.zeros(R, dtype=np.int64),
+        straight=np.zeros(R),
     )
     values = grid.values[:, -DAY * history_days :]
     numbered = limits.select("row", "direction", "lasts_h", "value").with_row_index("at")
@@ -79,11 +83,13 @@ def _answer_alike(
     """Answers about limits of one direction and duration; upwards is danger. `kinds` are the limits'."""
     asked, row = np.unique(row, return_inverse=True)
     past = look(values[asked], lasts_h)
-    p = model.probabilities(predictors(past, row, limit), kinds)
+    known = predictors(past, row, limit)
+    p = model.probabilities(known, kinds)
     held = hold(np.where(np.isfinite(values[asked]), values[asked], np.nan))[row]
     crossed = already_crossed(held, limit, lasts_h, "up")
     eves, went_so_far = _went(past, row, limit)
-    return Answers(np.where(crossed[:, None], 1.0, p), arrival(p, np.asarray(HORIZONS)), crossed, eves, went_so_far)
+    eta_h = arrival(p, np.asarray(HORIZONS))
+    return Answers(np.where(crossed[:, None], 1.0, p), eta_h, crossed, eves, went_so_far, straightness(known))
 
 
 def _went(past: Past, row: np.ndarray, limit: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
