@@ -70,8 +70,7 @@ class JiraIssues(Asked):
         del until
         chosen, site = self._chosen(part), self._site
         ask = _Asking(self._edition, chosen, site.fields)
-        # That a page is short does not make it the last one, so the last is the one that has no issue.
-        for issues in ascending(since, ask, changed=_changed, key=lambda issue: issue["id"], full=1):
+        for issues in ascending(since, ask, changed=_changed, key=lambda issue: issue["id"], full=1, more=ask.more):
             changes = self._edition.changes(issues) if issues else {}
             told_steps = [steps(issue, changes.get(str(issue["id"]), []), site) for issue in issues]
             pairs = list(zip(issues, told_steps, strict=True))
@@ -110,6 +109,10 @@ class _Asking:
         found = self._questions.search(jql, self._fields, self._after if page > 1 else None)
         self._after = found.after
         return [each for each in found.issues if told(each, "id") and told(each, "key") and _is_dated(each)]
+
+    def more(self, issues: Sequence[Record]) -> bool:
+        """That a page is short does not make it the last one, nor that nothing of it could be read."""
+        return bool(issues) or self._after is not None
 
 
 def _is_dated(issue: Record) -> bool:

@@ -80,10 +80,16 @@ class Edition(ABC):
 class Cloud(Edition):
     root = "/rest/api/3"
 
+    def __init__(self, api: JsonApi):
+        super().__init__(api)
+        self._searched: set[str] = set()
+
     def search(self, jql: str, fields: Sequence[str], after: str | int | None) -> Found:
+        if after is None:
+            self._searched = set()
         question = {"jql": jql, "fields": list(fields), "maxResults": FULL}
         answer = self._api.post(f"{self.root}/search/jql", question | _token(after)).value
-        return Found(self._issues(answer), self._next(answer, after))
+        return Found(self._issues(answer), self._next(answer, self._searched))
 
     def changes(self, issues: Sequence[Record]) -> dict[str, list[Record]]:
         """Of all issues at once; a page holds so many changes, of whichever issues they are."""
@@ -94,23 +100,28 @@ class Cloud(Edition):
         }
         histories: dict[str, list[Record]] = {}
         after, is_last = None, False
+        fetched: set[str] = set()
         while not is_last:
             answer = self._api.post(f"{self.root}/changelog/bulkfetch", question | _token(after)).value
             if not isinstance(found(answer, "issueChangeLogs"), list):
                 raise self._api.odd("list of changes")
             for each in records(answer, "issueChangeLogs"):
                 histories.setdefault(told(each, "issueId") or "", []).extend(records(each, "changeHistories"))
-            after = self._next(answer, after)
+            after = self._next(answer, fetched)
             is_last = after is None
         return histories
 
     def count(self, jql: str) -> int:
         return self._number(self._api.post(f"{self.root}/search/approximate-count", {"jql": jql}).value, "count")
 
-    def _next(self, answer: object, before: str | int | None) -> str | None:
+    def _next(self, answer: object, earlier: set[str]) -> str | None:
+        """By what the next page is asked for, added to the `earlier`; one that comes again leads round for ever."""
         token = None if found(answer, "isLast") is True else told(answer, "nextPageToken")
-        if token is not None and token == before:
+        if token is None:
+            return None
+        if token in earlier:
             raise self._api.odd("page after the one before it")
+        earlier.add(token)
         return token
 
 

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -273,6 +274,26 @@ def test_a_short_page_is_not_the_last_one(site):
     assert site.stage(*given).incidents.height == 30
 
 
+@pytest.mark.parametrize("cloud", [True, False])
+def test_a_page_of_issues_that_cannot_be_read_is_not_the_last_one(site, cloud):
+    site.jira.cloud, site.jira.full = cloud, 2
+    site.jira.issues = [FakeIssue(f"OPS-{n}", AT + n * MINUTE) for n in range(1, 8)]
+
+    def undated(asked: Asked) -> Answer:
+        answer = site.jira(asked)
+        if "/search" not in asked.path or answer.status != 200:
+            return answer
+        told = json.loads(answer.body)
+        for issue in told["issues"]:
+            if issue["key"] in {"OPS-1", "OPS-2", "OPS-3", "OPS-4"}:
+                del issue["fields"]["updated"]
+        return Answer(json.dumps(told).encode())
+
+    with loopback(undated) as server:
+        site.server = server
+        assert site.stage().incidents["incident_id"].sort().to_list() == ["OPS-5", "OPS-6", "OPS-7"]
+
+
 def test_what_changed_within_a_second_comes_whole(site):
     site.jira.full = 3
     staged = site.stage(*(FakeIssue(f"OPS-{n}", AT, updated=AT + HOUR) for n in range(1, 12)))
@@ -306,11 +327,15 @@ def test_histories_come_in_pages_of_whichever_issues(site):
 
 
 @pytest.mark.parametrize("path", ["/search/jql", "/changelog/bulkfetch"])
-def test_a_page_that_leads_to_itself_is_a_fault(site, path):
-    body = {"issues": [FakeIssue("OPS-1", AT).record()], "issueChangeLogs": [], "nextPageToken": "again"}
+@pytest.mark.parametrize("tokens", [["again"], ["one", "other"]])
+def test_pages_that_lead_to_themselves_or_to_each_other_are_a_fault(site, path, tokens):
+    records = [FakeIssue(f"OPS-{n}", AT).record() for n in range(1, len(tokens) + 1)]
+    pages = cycle([{"issues": [record], "nextPageToken": token} for record, token in zip(records, tokens, strict=True)])
 
     def repeating(asked: Asked) -> Answer:
-        return Answer(json.dumps(body).encode()) if asked.path.endswith(path) else site.jira(asked)
+        if not asked.path.endswith(path):
+            return site.jira(asked)
+        return Answer(json.dumps({"issueChangeLogs": []} | next(pages)).encode())
 
     site.jira.issues = [FakeIssue("OPS-1", AT)]
     with loopback(repeating) as server:
