@@ -33,9 +33,7 @@ from forecasting.tables import HORIZONS
 
 AT_RISK = 0.03  # paths are drawn for what is as probable within the longest horizon, and weigh from there on
 PATHS_WEIGHT = 0.2  # the rest is the crossing model's; anything from 0.1 to 0.3 does as well
-LINE_WEIGHT = (
-    0.4  # of paths of a series of a line's shape, less the straighter it is; at straight ones 0.1 to 0.4 do as well
-)
+LINE_WEIGHT = 0.4  # of paths of a line's shape, less the straighter it is; of straight ones 0.1 to 0.4 do as well
 LINES = ("trend", "leak_with_resets")
 FURTHEST_APART = 3.0  # logits
 RAMP = 2.0  # logits from `AT_RISK` to the full weight; order needs LINE_WEIGHT * (1 + FURTHEST_APART / RAMP) <= 1
@@ -70,9 +68,8 @@ def pool(answers: Answers, limits: pl.DataFrame, drawn: Drawn) -> Answers:
         paths = drawn.paths.take(row)
         direction, lasts_h = part["direction"][0], part["lasts_h"][0]
         by_paths = probability(paths, part["value"].to_numpy(), lasts_h, direction, HORIZONS).p
-        p[at] = np.where(
-            answers.crossed[at, None], 1.0, pooled(answers.p[at], by_paths, line[row], answers.straight[at])
-        )
+        both = pooled(answers.p[at], by_paths, line[row], answers.straight[at])
+        p[at] = np.where(answers.crossed[at, None], 1.0, both)
     eta_h = np.where(answers.crossed[:, None], answers.eta_h, arrival(p, np.asarray(HORIZONS)))
     return replace(answers, p=p, eta_h=eta_h)
 

@@ -16,7 +16,7 @@ import numpy as np
 
 BELIEF = 0.8  # in what a prior says of all else; 0.75 to 0.85 do as well
 USUAL = -2.5  # logits: what that comes down to without belief, 1 in 13
-DOUBT = 0.4  # of the logits above `HIGH`; 0.3 to 0.5 do as well
+DOUBT = 0.6  # of the logits above `HIGH`; 0.5 to 0.7 do as well
 HIGH = -0.5  # logits: 38 %
 
 

@@ -4,10 +4,10 @@ Belongs here: the two layers of knowledge and how they answer. Not here: how the
 (``forecasting.learnt.learning``), or where they are kept (``pipelines.priors``).
 
 The *prior* ships with the project and knows how series behave in general: boosted trees, one ensemble a horizon, and
-another set of them for what climbs in a straight line. The
-*fleet's own* layer is learnt every night from the fleet's settled past: a calibration of the prior, by horizon, shape
-and metric (``forecasting.learnt.calibration``), and trees of its own that go on from there where there is enough to
-learn from. With no past of its own a fleet gets the prior; as its history grows, it gets its own.
+others for what climbs in a straight line. The *fleet's own* layer is learnt every night from the fleet's settled past:
+a calibration of the prior, by horizon, shape and metric (``forecasting.learnt.calibration``), and trees of its own that
+go on from there where there is enough to learn from. With no past of its own a fleet gets the prior; as its history
+grows, it gets its own.
 
 Both are monotone: a higher limit is never more probable to be reached.
 """
