@@ -87,7 +87,7 @@ def read_grid(path: Path) -> Grid:
         raise MeasuredError(f"{path}: cannot be learnt from: {str(error).splitlines()[0]}") from error
     if samples.is_empty():
         raise MeasuredError(f"{path}: cannot be learnt from: it holds no finite value")
-    identified = samples.join(_ids(samples), on=KEYS)
+    identified = samples.join(series_ids(samples), on=KEYS)
     with duckdb.connect() as connection:
         connection.register("identified", identified.select("series_id", "ts", "value"))
         hourly = connection.sql(rollup("identified")).pl()
@@ -96,8 +96,8 @@ def read_grid(path: Path) -> Grid:
     return to_grid(hourly, end.astype("datetime64[us]").item(), int((end - begin).astype(np.int64)))
 
 
-def _ids(samples: pl.DataFrame) -> pl.DataFrame:
-    """KEYS and series_id, uint64: a hash of the names."""
+def series_ids(samples: pl.DataFrame) -> pl.DataFrame:
+    """KEYS and series_id, uint64: a hash of the names; a row for each series of a file's samples."""
     keys = samples.select(KEYS).unique().sort(KEYS)
     ids = [blake2b(json.dumps(key).encode(), digest_size=8).digest() for key in keys.iter_rows()]
     return keys.with_columns(pl.Series("series_id", [int.from_bytes(one, "big") for one in ids], dtype=pl.UInt64))
