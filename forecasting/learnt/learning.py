@@ -20,7 +20,7 @@ from forecasting.learnt.calibration import calibrate
 from forecasting.learnt.lessons import Lessons
 from forecasting.learnt.lines import plainness, straightness
 from forecasting.learnt.model import CrossingModel, Prior, Trees, calibrated, unlearnt
-from forecasting.learnt.questions import MONOTONE, NAMES
+from forecasting.learnt.questions import MONOTONE, NAMES, is_news
 from forecasting.tables import HORIZONS
 
 INDEPENDENT = 0.1  # what a lesson counts for: one of three limits, one of some overlapping weeks
@@ -49,7 +49,6 @@ COMMON: dict[str, object] = {
 PRIOR_PARAMETERS = COMMON | {"learning_rate": 0.08, "num_leaves": 15, "min_data_in_leaf": 100, "lambda_l2": 10.0}
 LINES_PARAMETERS = PRIOR_PARAMETERS | {"num_leaves": 31}
 OWN_PARAMETERS = COMMON | {"learning_rate": 0.04, "num_leaves": 4, "min_data_in_leaf": 500, "lambda_l2": 30.0}
-WEEKS_HIGH = NAMES.index("high_7d")  # above the limit
 
 
 def learn_prior(
@@ -96,7 +95,7 @@ def _weight(lessons: Lessons, known: np.ndarray) -> np.ndarray:
     """
     newest = lessons.origin.max(where=known, initial=lessons.origin.min())
     age_days = np.maximum(newest - lessons.origin, 0) / DAY
-    news = np.where(lessons.predictors[:, WEEKS_HIGH] >= 0, OLD_HAT, 1.0)
+    news = np.where(is_news(lessons.predictors), 1.0, OLD_HAT)
     return INDEPENDENT * news * 0.5 ** (age_days / HALF_LIFE_DAYS)
 
 

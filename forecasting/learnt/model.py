@@ -25,7 +25,7 @@ import numpy as np
 from forecasting.learnt.belief import doubted, tempered
 from forecasting.learnt.calibration import Calibration, Kinds
 from forecasting.learnt.lines import plainness, straightness
-from forecasting.learnt.questions import MONOTONE, NAMES
+from forecasting.learnt.questions import MONOTONE, NAMES, is_news
 from forecasting.tables import HORIZONS
 
 FORMAT = 2
@@ -121,7 +121,7 @@ class CrossingModel:
         """float64 [N, len(HORIZONS)], not yet monotone along the horizons."""
         plain = plainness(known, kinds.shape)
         found = calibrated(self.calibrations, tempered(self.prior.logits(known), plain), kinds)
-        return doubted(found if self.own is None else found + self.own.logits(known), plain)
+        return doubted(found if self.own is None else found + self.own.logits(known), plain, is_news(known))
 
     def probabilities(self, known: np.ndarray, kinds: Kinds) -> np.ndarray:
         """float64 [N, len(HORIZONS)] within (0, 1), never decreasing along the horizons.

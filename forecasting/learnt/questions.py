@@ -197,3 +197,14 @@ NAMES = tuple(_predictors(look(np.zeros((1, 8 * DAY)), 1), np.zeros(1, dtype=np.
 """The predictors in the order of their columns; taken from what is computed, so that there is one list of them."""
 
 MONOTONE = tuple(_direction(name) for name in NAMES)
+
+_WEEKS_HIGH = NAMES.index("high_7d")  # above the limit
+
+
+def is_news(known: np.ndarray) -> np.ndarray:
+    """Bool [N]: whether the limit was not reached in the week before; a higher one was not either.
+
+    Args:
+        known: float32 [N, len(NAMES)].
+    """
+    return ~(known[:, _WEEKS_HIGH] >= 0)

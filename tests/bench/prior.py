@@ -29,13 +29,12 @@ sys.path.insert(0, str(ROOT))
 from data.prior.measured import MeasuredError, measured_lessons
 from forecasting.learnt.lessons import Lessons
 from forecasting.learnt.model import NO_PRIOR, Prior, PriorError, parse, unlearnt
-from forecasting.learnt.questions import NAMES
+from forecasting.learnt.questions import is_news
 from forecasting.tables import HORIZONS
 
 EXTRA = ("llm_software_aging_1min",)
 HEAD = ("file", "asked", "h", "lessons", "share", "log loss", "skill", "Brier skill", "gain / 1000")
 LINE = "{:24} {:>5} {:>4} {:>7} {:>6} {:>9} {:>8} {:>12} {:>15}\n"
-WEEKS_HIGH = NAMES.index("high_7d")  # above the limit
 
 
 @dataclass(frozen=True)
@@ -83,7 +82,7 @@ def answers(prior: Prior, lessons: Lessons) -> list[Answered]:
 
 
 def news(lessons: Lessons) -> Lessons:
-    return lessons.take(np.flatnonzero(lessons.predictors[:, WEEKS_HIGH] < 0))
+    return lessons.take(np.flatnonzero(is_news(lessons.predictors)))
 
 
 def rows(stem: str, lessons: Lessons, ours: Prior, theirs: Prior | None) -> Iterator[tuple[object, ...]]:

@@ -35,7 +35,7 @@ from forecasting.learnt.lessons import (
 from forecasting.learnt.lines import plainness, straightness
 from forecasting.learnt.model import NO_PRIOR, CrossingModel, Prior, PriorError, Trees, dump, parse, unlearnt
 from forecasting.learnt.past import look
-from forecasting.learnt.questions import MONOTONE, NAMES, predictors
+from forecasting.learnt.questions import MONOTONE, NAMES, is_news, predictors
 from forecasting.options import ForecastingOptions
 from forecasting.school import EXAMINED_DAYS, SETTLING_H, examine, timetable
 from forecasting.tables import HORIZONS
@@ -293,9 +293,9 @@ def test_a_fleet_s_own_past_corrects_a_prior_that_is_too_sure(rng):
     half = np.where(rng.random(known.crossed.shape) < 0.5, 1.0, 0.0).astype(np.float32)
     nearly = replace(known, crossed=np.where(np.arange(len(known))[:, None] % 20 == 0, 0, np.ones_like(known.crossed)))
     prior = learn_prior(nearly, np.ones(len(known)), nearly, "nearly always", trees=20, lines=20)
-    truth = replace(known, crossed=half)
-    before = unlearnt(prior).probabilities(known.predictors, known.kinds)[:, -1].mean()
-    after = learn_fleet(prior, truth).probabilities(known.predictors, known.kinds)[:, -1].mean()
+    truth = replace(known, crossed=half, shape=np.full(len(known), "trend"))  # of which nothing is doubted
+    before = unlearnt(prior).probabilities(known.predictors, truth.kinds)[:, -1].mean()
+    after = learn_fleet(prior, truth).probabilities(known.predictors, truth.kinds)[:, -1].mean()
     assert before > 0.7
     assert abs(after - 0.5) < abs(before - 0.5) / 2
 
@@ -395,11 +395,21 @@ def test_a_prior_is_less_believed_about_what_does_not_climb():
 
 @given(st.floats(-9, 9), st.floats(0, 5), st.floats(0, 1))
 def test_doubt_takes_from_the_top_alone_and_keeps_the_order(logit, more, plain):
-    lower, higher = (doubted(np.full((1, 3), value), np.array([plain]))[0, 0] for value in (logit, logit + more))
-    assert lower <= higher
-    assert lower <= logit
+    def said(value: float, news: bool) -> float:
+        return doubted(np.full((1, 3), value), np.array([plain]), np.array([news]))[0, 0]
+
+    assert said(logit, True) <= said(logit + more, True)
+    assert said(logit, True) <= said(logit + more, False)  # a nearer limit is the more probable one, and may be old hat
+    assert said(logit, True) <= logit
+    assert said(logit, False) == logit
     if logit <= HIGH or plain == 1:
-        assert lower == logit
+        assert said(logit, True) == logit
+
+
+def test_what_was_reached_in_the_week_before_is_no_news():
+    values = 10 + 5 * np.sin(np.arange(20 * 24) / 3.8)[None]
+    known = predictors(look(values, 3), np.zeros(3, int), np.array([9.0, 13.0, 20.0]))
+    assert is_news(known).tolist() == [False, False, True]
 
 
 def questions(rng: np.random.Generator, count: int) -> tuple[np.ndarray, Kinds]:
